@@ -8,8 +8,8 @@
   one clear message and its watermark stays.
 
 What belongs here: error classes and the classification of HTTP status codes and of database error
-numbers. What does not: retrying (``transport``, ``togadesk``), and deciding what a failure means for
-a run (``sync``).
+numbers. What does not: retrying (``transport``, ``togadesk``), and deciding what a failure means
+for a run (``sync``).
 """
 
 from typing import ClassVar, Literal
@@ -74,7 +74,8 @@ class UnreachableError(SystemicError):
     """No connection could be made to the host at all."""
 
 
-#: HTTP status -> kind. Statuses that are not listed: 4xx permanent, everything else transient.
+#: HTTP status -> kind. Statuses that are not listed: 3xx systemic (the address is wrong), 4xx
+#: permanent, everything else transient.
 HTTP_STATUS_KINDS: dict[int, Kind] = {
     401: "systemic",
     403: "systemic",
@@ -126,11 +127,13 @@ DATABASE_ERROR_KINDS: dict[int, Kind] = {
 
 
 def http_status_kind(status: int) -> Kind:
-    """Return the kind of failure that an HTTP status stands for (``status`` >= 400)."""
+    """Return the kind of failure that an HTTP status stands for (``status`` >= 300)."""
     known = HTTP_STATUS_KINDS.get(status)
     if known is not None:
         return known
-    return "permanent" if 400 <= status < 500 else "transient"
+    if status < 400:
+        return "systemic"
+    return "permanent" if status < 500 else "transient"
 
 
 def database_error_kind(number: int | None) -> Kind:

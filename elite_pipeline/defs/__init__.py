@@ -1,0 +1,1 @@
+"""Everything that imports dagster: how an operator sees the sync."""

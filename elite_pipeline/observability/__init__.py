@@ -1,0 +1,1 @@
+"""Where failures and calls are reported."""

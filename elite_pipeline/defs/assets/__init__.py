@@ -1,0 +1,1 @@
+"""One module per kind of asset: thin bodies that call the engine and report its result."""

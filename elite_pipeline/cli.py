@@ -1,0 +1,105 @@
+"""``elite-pipeline``: what an operator does without the Dagster page.
+
+An error that the project foresaw is one message on standard error and exit status 1, never a
+traceback. What does not belong here: the work itself; a command finds what it needs and says what
+came of it.
+"""
+
+import logging
+import sys
+
+import click
+from dotenv import load_dotenv
+from rich.console import Console
+from rich.table import Table
+
+from elite_pipeline.assembly import open_client
+from elite_pipeline.errors import PipelineError
+from elite_pipeline.launcher.command import demo, demo_reset
+from elite_pipeline.sandbox.cli import sandbox
+from elite_pipeline.sandbox.togadesk.cli import togadesk
+from elite_pipeline.settings import load_settings
+from elite_pipeline.sync.context import Options, parse_since
+from elite_pipeline.sync.flows import FLOWS, run_flow
+from elite_pipeline.sync.results import FlowResult
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Keep TOGA 2 and TOGaDesk in step, client by client.
+
+    Settings come from the environment and from a file .env in this folder; .env.example explains
+    them. Without any, everything runs on the demo.
+    """
+
+
+@cli.command()
+@click.argument("client")
+@click.argument("flows", nargs=-1, metavar="[FLOW]...")
+@click.option("--since", help="Start from this watermark, e.g. '2026-06-10 00:00:00' (UTC).")
+@click.option("--full", is_flag=True, help="Ignore the watermark and compare everything.")
+def sync(client: str, flows: tuple[str, ...], since: str | None, full: bool) -> None:
+    """Sync CLIENT once, without Dagster: all flows, or those that are named.
+
+    Flows: contacts, units, teams, predefined_replies, category_trees, toga2_to_togadesk.
+    """
+    unknown = [flow for flow in flows if flow not in FLOWS]
+    if unknown:
+        raise click.UsageError(f"There is no flow {unknown[0]!r}. Flows: {', '.join(FLOWS)}.")
+    settings = load_settings()
+    entry = settings.registry.get(client)
+    options = Options(since=parse_since(since), full=full)
+    results = []
+    with open_client(settings, entry) as context:
+        for flow in flows or FLOWS:
+            context.progress = click.echo
+            results.append(run_flow(flow, context, options))
+    _show(results)
+    if any(result.failed for result in results):
+        sys.exit(2)
+
+
+def _show(results: list[FlowResult]) -> None:
+    console = Console()
+    table = Table(
+        "flow", "created", "updated", "unchanged", "failed", "API calls", "watermark (UTC)"
+    )
+    for result in results:
+        if not result.is_on:
+            table.add_row(result.flow, "switched off")
+            continue
+        counts = (
+            result.created,
+            result.updated + result.adopted,
+            result.unchanged + result.inactive,
+            result.failed,
+            result.api_calls,
+        )
+        after = result.watermark_after
+        table.add_row(result.flow, *map(str, counts), f"{after:%Y-%m-%d %H:%M:%S}" if after else "")
+    console.print(table)
+    for result in results:
+        for failure in result.failures:
+            click.echo(f"{result.flow}: {failure.record} ({failure.kind}): {failure.reason}")
+        for remark in result.remarks:
+            click.echo(f"{result.flow}: {remark}")
+
+
+sandbox.add_command(togadesk)
+for command in (demo, demo_reset, sandbox):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; what was foreseen to go wrong is one message."""
+    load_dotenv(".env")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        cli()
+    except PipelineError as error:
+        click.echo(f"{error.kind} error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

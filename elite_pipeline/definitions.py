@@ -1,0 +1,52 @@
+"""The one place where everything meets: what Dagster loads."""
+
+import logging
+
+import dagster as dg
+
+from elite_pipeline.defs import jobs
+from elite_pipeline.defs.assets.reference_data import reference_data_assets
+from elite_pipeline.defs.assets.sources import source_specs
+from elite_pipeline.defs.assets.ticket_deltas import ticket_delta_assets
+from elite_pipeline.defs.partitions import client_partitions
+from elite_pipeline.defs.resources import client_systems
+from elite_pipeline.defs.schedules import client_schedules
+from elite_pipeline.settings import Settings, load_settings
+
+logger = logging.getLogger("dagster.elite_pipeline")
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Assemble the definitions for the clients of a registry.
+
+    Raises:
+        ConfigurationError: The registry cannot be read at all. A client whose own entry is broken is
+            a partition that fails with the reason.
+    """
+    registry = settings.registry
+    if settings.is_demo:
+        logger.info(
+            "No clients.yaml and no ELITE_PIPELINE_CLIENTS: running on the demo's clients (%s), its "
+            "sandbox at %s and SQLite. 'make demo' starts the sandbox; clients.example.yaml shows "
+            "how to set up the real thing.",
+            ", ".join(registry.names),
+            settings.toga2_url,
+        )
+    for problem in registry.problems.values():
+        logger.error("%s. Its runs fail until this is mended; the other clients run.", problem)
+    partitions = client_partitions(registry)
+    return dg.Definitions(
+        assets=[
+            *source_specs(partitions),
+            *reference_data_assets(partitions),
+            *ticket_delta_assets(partitions),
+        ],
+        jobs=jobs.JOBS,
+        schedules=client_schedules(registry, is_demo=settings.is_demo),
+        resources={"systems": client_systems(settings)},
+        # a process per step would double what a run costs, and steps of a run share connections
+        executor=dg.in_process_executor,
+    )
+
+
+definitions = build_definitions(load_settings())

@@ -1,0 +1,59 @@
+"""The one body that every sync asset has: run a flow, show its result.
+
+A failed record is shown and logged, and the run goes on. A flow that stops fails its step with one
+message; only what may heal by itself is worth a retry.
+"""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from elite_pipeline.defs.config import SyncConfig
+from elite_pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from elite_pipeline.defs.resources import ClientSystems
+
+#: Failed records named in the run's log; all of them are counted, and most are in the metadata.
+_MAX_LOGGED = 20
+
+
+def sync_partition(
+    context: dg.AssetExecutionContext, config: SyncConfig, systems: "ClientSystems", *, flow: str
+) -> dg.MaterializeResult[None]:
+    """Run ``flow`` for the client that is the run's partition.
+
+    Raises:
+        dagster.Failure: The flow stopped; its description is the one message to read.
+    """
+    from elite_pipeline.defs.metadata import result_metadata  # noqa: PLC0415
+    from elite_pipeline.sync.context import Options, parse_since  # noqa: PLC0415
+
+    client = context.partition_key
+    try:
+        options = Options(since=parse_since(config.since), full=config.full)
+        result = systems.sync(flow, client, options, context.log.info)
+    except PipelineError as error:
+        raise dg.Failure(
+            description=str(error),
+            metadata={"client": client, "flow": flow, "kind of failure": error.kind},
+            allow_retries=error.kind == "transient",
+        ) from None
+    for failure in result.failures[:_MAX_LOGGED]:
+        context.log.warning(
+            "%s: %s: %s failed (%s): %s",
+            client,
+            flow,
+            failure.record,
+            failure.kind,
+            failure.reason,
+        )
+    if result.failed > _MAX_LOGGED:
+        context.log.warning(
+            "%s: %s: %d more records failed", client, flow, result.failed - _MAX_LOGGED
+        )
+    for remark in result.remarks:
+        context.log.info("%s: %s: %s", client, flow, remark)
+    if not result.is_on:
+        context.log.info("%s: %s is switched off in the registry; nothing was done", client, flow)
+    return dg.MaterializeResult(metadata=result_metadata(result))

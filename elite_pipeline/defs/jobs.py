@@ -1,0 +1,23 @@
+"""The jobs: what an operator or a schedule runs together."""
+
+import dagster as dg
+
+from elite_pipeline.defs.assets import reference_data, ticket_deltas
+
+REFERENCE_DATA = dg.define_asset_job(
+    "reference_data",
+    selection=dg.AssetSelection.groups(reference_data.GROUP),
+    description="Contacts, units, teams, predefined replies and category trees of one client.",
+)
+TICKETS = dg.define_asset_job(
+    "tickets",
+    selection=dg.AssetSelection.groups(ticket_deltas.GROUP),
+    description="Ticket deltas of one client.",
+)
+EVERYTHING = dg.define_asset_job(
+    "everything",
+    selection=dg.AssetSelection.groups(reference_data.GROUP, ticket_deltas.GROUP),
+    description="All of one client, reference data first: what a first sync is.",
+)
+
+JOBS = (REFERENCE_DATA, TICKETS, EVERYTHING)

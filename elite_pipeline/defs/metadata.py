@@ -1,0 +1,90 @@
+"""A flow's result as an operator sees it on the asset's page."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import dagster as dg
+
+from elite_pipeline.sync.results import Change, FlowResult, RecordFailure
+
+#: Text from outside is shown this far, so that one long subject does not fill the page.
+_MAX_TEXT = 200
+
+Metadata = Mapping[str, dg.MetadataValue]
+
+
+def result_metadata(result: FlowResult) -> Metadata:
+    """Return the metadata of a materialization."""
+    if not result.is_on:
+        return {
+            "switched off": dg.MetadataValue.text(
+                f"The flow {result.flow} is switched off for {result.client} in the registry; "
+                "nothing was done."
+            )
+        }
+    shown: dict[str, dg.MetadataValue] = {
+        name: dg.MetadataValue.int(count)
+        for name, count in (
+            ("created", result.created),
+            ("updated", result.updated),
+            ("adopted", result.adopted),
+            ("unchanged", result.unchanged),
+            ("inactive", result.inactive),
+            ("vanished", result.vanished),
+            ("failed", result.failed),
+            *result.details.items(),
+            ("API calls", result.api_calls),
+            ("SQL reads", result.sql_reads),
+            ("SQL writes", result.sql_writes),
+        )
+    }
+    shown["seconds"] = dg.MetadataValue.float(round(result.seconds, 3))
+    for name, moment in (
+        ("watermark before", result.watermark_before),
+        ("watermark after", result.watermark_after),
+        ("started from", result.started_from),
+    ):
+        shown[name] = _moment(moment)
+    if result.changes:
+        shown["changes"] = _table([_change(change) for change in result.changes])
+    if result.failures:
+        shown["failures"] = _table([_failure(failure) for failure in result.failures])
+    if result.remarks:
+        shown["remarks"] = dg.MetadataValue.md("\n".join(f"- {text}" for text in result.remarks))
+    return shown
+
+
+def _moment(moment: datetime | None) -> dg.MetadataValue:
+    """Show an instant as TOGA 2 writes it: what an operator pastes into ``since``."""
+    text = f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment is not None else "from the beginning"
+    return dg.MetadataValue.text(text)
+
+
+def _change(change: Change) -> dict[str, str]:
+    return {
+        "record": change.record,
+        "what": _short(change.label),
+        "done": change.action,
+        "columns": _short(", ".join(change.fields)),
+    }
+
+
+def _failure(failure: RecordFailure) -> dict[str, str]:
+    return {
+        "record": failure.record,
+        "kind": failure.kind,
+        "reason": failure.reason,
+        "updated": f"{failure.updated:%Y-%m-%d %H:%M:%S}" if failure.updated else "",
+    }
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> dg.MetadataValue:
+    return dg.MetadataValue.table(
+        records=[dg.TableRecord(dict(row)) for row in rows],
+        schema=dg.TableSchema([dg.TableColumn(name, "string") for name in rows[0]]),
+    )
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"

@@ -1,0 +1,56 @@
+"""What the demo is made of, in one place: its clients, ports, folder and throw-away credentials.
+
+A checkout without any settings runs against the sandbox on loopback. Everything that this takes is
+derived here, so that the sandbox, the pipeline and the command line agree without sharing state.
+
+What does not belong here: starting anything (``cli``), and the sandbox itself.
+"""
+
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+#: The registry that a checkout without settings runs on; it ships inside the package.
+DEMO_REGISTRY = Path(__file__).with_name("demo_clients.yaml")
+
+#: Port -> environment variable that moves it (``make demo`` prints and checks them).
+DEFAULT_TOGA2_PORT = 8002
+DEFAULT_DAGSTER_PORT = 3000
+
+_NAMESPACE = uuid.UUID("6a0fb2c4-58a7-4d0c-93d6-0f6f6a3ed0a1")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoCredentials:
+    """Key and secret with which a demo client may call the sandbox, and nothing else."""
+
+    api_key: str
+    api_secret: str
+
+
+def demo_credentials(client: str) -> DemoCredentials:
+    """Return the credentials that the sandbox gives a client.
+
+    They are derived from the client's name, open only a sandbox on this machine, and guard made-up
+    data; they are not secrets.
+    """
+    return DemoCredentials(
+        api_key=str(uuid.uuid5(_NAMESPACE, f"{client}/key")),
+        api_secret=str(uuid.uuid5(_NAMESPACE, f"{client}/secret")),
+    )
+
+
+def demo_dir() -> Path:
+    """Return the folder that holds all of the demo's data (``DEMO_DIR``, default ``.demo``)."""
+    return Path(os.environ.get("DEMO_DIR", ".demo")).absolute()
+
+
+def toga2_port() -> int:
+    """Return the port of the sandbox's TOGA 2 (``TOGA2_PORT``)."""
+    return int(os.environ.get("TOGA2_PORT", DEFAULT_TOGA2_PORT))
+
+
+def dagster_port() -> int:
+    """Return the port of the Dagster page (``DAGSTER_PORT``)."""
+    return int(os.environ.get("DAGSTER_PORT", DEFAULT_DAGSTER_PORT))

@@ -1,0 +1,191 @@
+"""What the pipeline remembers between runs. See :mod:`elite_pipeline.ledger.tables`."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from elite_pipeline.errors import ConfigurationError, SystemicError
+from elite_pipeline.iteration import chunked
+from elite_pipeline.ledger.tables import category_paths, metadata, seen, waiting
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SeenVersion:
+    """One version of a record that is known to be written.
+
+    Attributes:
+        updated: TOGA 2's spelling of its ``_updated``, UTC.
+        fingerprint: Of all that the list said of it: a second edit within one second has the same
+            ``updated`` and another fingerprint.
+    """
+
+    uuid: str
+    updated: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A record that waits for something that it refers to.
+
+    Attributes:
+        uuid: The record.
+        kind: Where to look for the target, e.g. ``contact`` or ``author``.
+        target: A uuid, or an e-mail address.
+    """
+
+    uuid: str
+    kind: str
+    target: str
+
+
+class Ledger:
+    """The memory of one client.
+
+    Args:
+        url: SQLAlchemy URL of the pipeline's database; the tables are made when they are missing.
+        client: Whose memory.
+    """
+
+    def __init__(self, url: str, client: str) -> None:
+        self._client = client
+        try:
+            parsed = sa.make_url(url)
+        except sa.exc.ArgumentError:
+            raise ConfigurationError(
+                "PIPELINE_DATABASE_URL: expected an SQLAlchemy URL such as "
+                "sqlite:////var/lib/elite_pipeline.sqlite or mysql+pymysql://user:password@host/db."
+            ) from None
+        self._engine = sa.create_engine(
+            parsed,
+            pool_pre_ping=True,
+            connect_args={"timeout": 30} if parsed.get_backend_name() == "sqlite" else {},
+        )
+        self._place = parsed.render_as_string(hide_password=True)
+        self._is_ready = False
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def known(self, flow: str, uuids: Sequence[str]) -> dict[str, str]:
+        """Return uuid -> fingerprint of the versions that are known to be written."""
+        found: dict[str, str] = {}
+        with self._begin() as connection:
+            for chunk in chunked(uuids, _CHUNK):
+                rows = connection.execute(
+                    sa.select(seen.c.uuid, seen.c.fingerprint).where(
+                        self._mine(seen, flow), seen.c.uuid.in_(chunk)
+                    )
+                )
+                found.update({row.uuid: row.fingerprint for row in rows})
+        return found
+
+    def remember(self, flow: str, versions: Collection[SeenVersion]) -> None:
+        """Record versions as written, in place of older ones of the same records."""
+        rows = {
+            version.uuid: {
+                "client": self._client,
+                "flow": flow,
+                "uuid": version.uuid,
+                "updated": version.updated,
+                "fingerprint": version.fingerprint,
+            }
+            for version in versions
+        }
+        if not rows:
+            return
+        with self._begin() as connection:
+            for chunk in chunked(rows, _CHUNK):
+                connection.execute(
+                    sa.delete(seen).where(self._mine(seen, flow), seen.c.uuid.in_(chunk))
+                )
+            connection.execute(sa.insert(seen), list(rows.values()))
+
+    def forget_before(self, flow: str, updated: str) -> None:
+        """Drop versions older than ``updated``: reading does not go back there any more."""
+        with self._begin() as connection:
+            connection.execute(
+                sa.delete(seen).where(self._mine(seen, flow), seen.c.updated < updated)
+            )
+
+    def waiting(self, flow: str) -> Iterator[list[Waiting]]:
+        """Yield what waits for something, in chunks."""
+        last: tuple[str, str, str] = ("", "", "")
+        key = (waiting.c.uuid, waiting.c.kind, waiting.c.target)
+        while True:
+            with self._begin() as connection:
+                rows = connection.execute(
+                    sa.select(*key)
+                    .where(self._mine(waiting, flow), sa.tuple_(*key) > last)
+                    .order_by(*key)
+                    .limit(_CHUNK)
+                ).all()
+            if not rows:
+                return
+            yield [Waiting(row.uuid, row.kind, row.target) for row in rows]
+            last = (rows[-1].uuid, rows[-1].kind, rows[-1].target)
+
+    def set_waiting(self, flow: str, uuids: Collection[str], now: Iterable[Waiting]) -> None:
+        """Replace all that the given records wait for."""
+        rows = {
+            (entry.uuid, entry.kind, entry.target): {
+                "client": self._client,
+                "flow": flow,
+                "uuid": entry.uuid,
+                "kind": entry.kind,
+                "target": entry.target,
+            }
+            for entry in now
+        }
+        with self._begin() as connection:
+            for chunk in chunked(uuids, _CHUNK):
+                connection.execute(
+                    sa.delete(waiting).where(self._mine(waiting, flow), waiting.c.uuid.in_(chunk))
+                )
+            if rows:
+                connection.execute(sa.insert(waiting), list(rows.values()))
+
+    def category_paths(self) -> dict[str, str]:
+        """Return category uuid -> the path under which it was last written."""
+        with self._begin() as connection:
+            rows = connection.execute(
+                sa.select(category_paths.c.uuid, category_paths.c.path).where(
+                    category_paths.c.client == self._client
+                )
+            )
+            return {row.uuid: row.path for row in rows}
+
+    def set_category_paths(self, paths: Mapping[str, str]) -> None:
+        """Replace what :meth:`category_paths` returns."""
+        rows = [
+            {"client": self._client, "uuid": uuid, "path": path} for uuid, path in paths.items()
+        ]
+        with self._begin() as connection:
+            connection.execute(
+                sa.delete(category_paths).where(category_paths.c.client == self._client)
+            )
+            if rows:
+                connection.execute(sa.insert(category_paths), rows)
+
+    def _mine(self, table: sa.Table, flow: str) -> sa.ColumnElement[bool]:
+        return sa.and_(table.c.client == self._client, table.c.flow == flow)
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        try:
+            if not self._is_ready:
+                metadata.create_all(self._engine)
+                self._is_ready = True
+            with self._engine.begin() as connection:
+                yield connection
+        except sa.exc.DBAPIError as error:
+            # the driver's own words, without the statement and its values
+            raise SystemicError(
+                f"The pipeline's own database ({self._place}) failed: {error.orig}. "
+                "Check PIPELINE_DATABASE_URL, and that its user may create tables there."
+            ) from error

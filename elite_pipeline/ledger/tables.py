@@ -1,0 +1,53 @@
+"""The pipeline's own tables, in ``PIPELINE_DATABASE_URL``.
+
+They are memory, not truth: the truth about what has been synced lies in the data of the systems
+(``design.md``, wall 6). Emptying them costs re-reading, never a record.
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+_UUID = sa.String(64)
+_CLIENT = sa.String(64)
+_FLOW = sa.String(64)
+
+#: Versions of records, near the watermark, that are known to be written: what reading the overlap
+#: brings again is recognised here and not fetched again. ``updated`` is TOGA 2's spelling, UTC.
+seen = sa.Table(
+    "sync_seen",
+    metadata,
+    sa.Column("client", _CLIENT, primary_key=True),
+    sa.Column("flow", _FLOW, primary_key=True),
+    sa.Column("uuid", _UUID, primary_key=True),
+    sa.Column("updated", sa.String(19), nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    mysql_engine="InnoDB",
+    mysql_charset="utf8mb4",
+)
+
+#: Records that were written with an empty reference because what they refer to was not there yet.
+#: ``kind`` says where to look for ``target``.
+waiting = sa.Table(
+    "sync_waiting",
+    metadata,
+    sa.Column("client", _CLIENT, primary_key=True),
+    sa.Column("flow", _FLOW, primary_key=True),
+    sa.Column("uuid", _UUID, primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("target", sa.String(191), primary_key=True),
+    mysql_engine="InnoDB",
+    mysql_charset="utf8mb4",
+)
+
+#: What each category was called when it was last written, so that a renamed one can be told from one
+#: that vanished.
+category_paths = sa.Table(
+    "sync_category_paths",
+    metadata,
+    sa.Column("client", _CLIENT, primary_key=True),
+    sa.Column("uuid", _UUID, primary_key=True),
+    sa.Column("path", sa.Text, nullable=False),
+    mysql_engine="InnoDB",
+    mysql_charset="utf8mb4",
+)

@@ -1,0 +1,201 @@
+"""Process-wide settings, and each client's secrets, from the environment and nowhere else.
+
+Without any settings a checkout runs on the demo (``demo``): its registry, its sandbox on loopback
+and SQLite files in its folder. With a registry, nothing is guessed: what a run needs and does not
+find is one message that names the variable.
+
+What does not belong here: what differs by client and is not secret (``clients``).
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from elite_pipeline import demo
+from elite_pipeline.clients import Client, Registry, load_registry
+from elite_pipeline.errors import ConfigurationError
+
+#: The production address [D]; ``spec/systems.md`` section 2.
+TOGA2_PRODUCTION_URL = "https://api.togahub.com/v2"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Toga2Credentials:
+    """API key and secret of one client. Never printed: the representation is blank."""
+
+    api_key: str
+    api_secret: str
+
+    def __repr__(self) -> str:
+        return "Toga2Credentials(***)"
+
+
+class Settings(BaseSettings):
+    """The environment variables, one field each. Read once per process by :func:`load_settings`."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    elite_pipeline_clients: Path | None = Field(
+        default=None, description="Path of clients.yaml; default: ./clients.yaml, else the demo's."
+    )
+    toga2_base_url: str | None = Field(default=None, description="TOGA 2, up to and with /v2.")
+    togadesk_database_url: SecretStr | None = Field(
+        default=None, description="The helpdesk's database, as an SQLAlchemy URL."
+    )
+    togadesk_uploads_dir: Path | None = Field(
+        default=None, description="The helpdesk's uploads folder."
+    )
+    pipeline_database_url: SecretStr | None = Field(
+        default=None, description="The pipeline's own tables, as an SQLAlchemy URL."
+    )
+    client_logs_database_url: SecretStr | None = Field(
+        default=None, description="Where ClientLogs.Api lives, as an SQLAlchemy URL."
+    )
+    sentry_dsn: SecretStr | None = Field(default=None, description="Off when not set.")
+    dagster_home: Path | None = None
+
+    @cached_property
+    def registry_path(self) -> Path:
+        """The registry in force: the one set, else ./clients.yaml, else the demo's."""
+        if self.elite_pipeline_clients is not None:
+            return self.elite_pipeline_clients
+        local = Path("clients.yaml")
+        return local if local.exists() else demo.DEMO_REGISTRY
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether no registry is configured, so that the demo's defaults apply."""
+        return self.registry_path == demo.DEMO_REGISTRY
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The clients.
+
+        Raises:
+            ConfigurationError: The registry file is missing or broken as a whole.
+        """
+        return load_registry(self.registry_path)
+
+    @property
+    def toga2_url(self) -> str:
+        """TOGA 2's base URL without a trailing slash.
+
+        Raises:
+            ConfigurationError: It is not an http(s) URL, or holds credentials.
+        """
+        default = (
+            f"http://127.0.0.1:{demo.toga2_port()}/v2" if self.is_demo else TOGA2_PRODUCTION_URL
+        )
+        url = self.toga2_base_url or default
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigurationError(
+                f"TOGA2_BASE_URL: expected an http or https address such as {TOGA2_PRODUCTION_URL}."
+            )
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ConfigurationError(
+                "TOGA2_BASE_URL: expected an address without credentials, query or fragment; "
+                "credentials come from <CLIENT>_TOGA2_API_KEY and <CLIENT>_TOGA2_API_SECRET."
+            )
+        return url.rstrip("/")
+
+    @property
+    def togadesk_url(self) -> str:
+        """The helpdesk database's URL, password included: never log it.
+
+        Raises:
+            ConfigurationError: Not set, outside the demo.
+        """
+        if self.togadesk_database_url is not None:
+            return self.togadesk_database_url.get_secret_value()
+        if self.is_demo:
+            return f"sqlite:///{demo.demo_dir() / 'togadesk.sqlite'}"
+        raise ConfigurationError(
+            "TOGADESK_DATABASE_URL is not set. Set it to the helpdesk's database, "
+            "e.g. mysql+pymysql://user:password@host/ontrack (.env.example explains it)."
+        )
+
+    @property
+    def uploads_dir(self) -> Path:
+        """The helpdesk's uploads folder.
+
+        Raises:
+            ConfigurationError: Not set, outside the demo.
+        """
+        if self.togadesk_uploads_dir is not None:
+            return self.togadesk_uploads_dir
+        if self.is_demo:
+            return demo.demo_dir() / "uploads"
+        raise ConfigurationError(
+            "TOGADESK_UPLOADS_DIR is not set. Set it to the helpdesk's uploads folder."
+        )
+
+    @property
+    def pipeline_url(self) -> str:
+        """The database of the pipeline's own tables; by default a SQLite file beside Dagster's."""
+        if self.pipeline_database_url is not None:
+            return self.pipeline_database_url.get_secret_value()
+        folder = demo.demo_dir() if self.is_demo else (self.dagster_home or Path()).absolute()
+        return f"sqlite:///{folder / 'elite_pipeline.sqlite'}"
+
+    def toga2_credentials(
+        self, client: Client, environ: Mapping[str, str] = os.environ
+    ) -> Toga2Credentials:
+        """Return a client's credentials for TOGA 2.
+
+        Raises:
+            ConfigurationError: A variable is missing; it names each.
+        """
+        names = [f"{client.environment_prefix}_TOGA2_API_{part}" for part in ("KEY", "SECRET")]
+        values = [environ.get(name, "").strip() for name in names]
+        if all(values):
+            return Toga2Credentials(*values)
+        if self.is_demo and not any(values):
+            made_up = demo.demo_credentials(client.name)
+            return Toga2Credentials(made_up.api_key, made_up.api_secret)
+        missing = " and ".join(name for name, value in zip(names, values, strict=True) if not value)
+        raise ConfigurationError(
+            f"Client {client.name!r}: {missing} not set. Put the client's TOGA 2 API key and "
+            "secret into the environment (.env.example explains them)."
+        )
+
+    def secret_values(self, environ: Mapping[str, str] = os.environ) -> frozenset[str]:
+        """Return every secret known to this process, for redaction."""
+        found = {
+            value
+            for name, value in environ.items()
+            if value.strip() and name.endswith(("_API_KEY", "_API_SECRET", "_WEBHOOK_SECRET"))
+        }
+        for url in (
+            self.togadesk_database_url,
+            self.pipeline_database_url,
+            self.client_logs_database_url,
+        ):
+            if url is not None:
+                password = urlsplit(url.get_secret_value()).password
+                found.update({url.get_secret_value()} | ({password} if password else set()))
+        if self.sentry_dsn is not None:
+            found.add(self.sentry_dsn.get_secret_value())
+        return frozenset(found)
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigurationError: A variable has a value of the wrong kind.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, detail['loc'])).upper()}: {detail['msg']}"
+            for detail in error.errors(include_url=False, include_input=False)
+        )
+        raise ConfigurationError(f"The environment holds a wrong setting: {wrong}") from None

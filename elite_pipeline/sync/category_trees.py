@@ -1,0 +1,203 @@
+"""Category trees -> one ``tickets_customfields`` row per client.
+
+Follows ``spec/sync.md`` section 3. Nothing changed since the watermark: one call. Something changed:
+the whole tree is read, because a path needs all the parents, and its string is written if it differs.
+A category that TOGA 2 renamed is renamed in the helpdesk's tickets too, which hold its path as text.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Literal
+
+from elite_pipeline.errors import PermanentError
+from elite_pipeline.ledger import SeenVersion
+from elite_pipeline.sync import watermarks
+from elite_pipeline.sync.category_paths import CHOICE_SEPARATOR, Node, flatten, split_choices
+from elite_pipeline.sync.context import FlowContext, FlowRun, Options
+from elite_pipeline.sync.results import Change, FlowResult, failure_of
+from elite_pipeline.sync.watermarks import Progress
+from elite_pipeline.toga2 import wire
+from elite_pipeline.toga2.models import Parsed, RecordParser, TicketCategory, uuid_of
+from elite_pipeline.togadesk import Row, Tx
+
+FLOW = "category_trees"
+TABLE = "tickets_customfields"
+#: How the field is called in the helpdesk, and what kind of field it is [A].
+FIELD_NAME = "Category"
+FIELD_TYPE = "select"
+
+
+def run_category_trees(context: FlowContext, options: Options) -> FlowResult:
+    """Bring one client's category tree into the helpdesk.
+
+    Raises:
+        SystemicError, TransientError: As for :func:`~elite_pipeline.sync.reference.run_reference_flow`.
+    """
+    run = FlowRun(context, flow=FLOW, watermark=watermarks.CATEGORY_TREES, options=options)
+    after = run.start()
+    ignores_memory = options.full or options.since is not None
+    raws = [
+        raw for page in context.toga2.pages(wire.TICKET_CATEGORIES, after=after) for raw in page
+    ]
+    versions = [version for raw in raws if (version := version_of(raw)) is not None]
+    known = {} if ignores_memory else context.ledger.known(FLOW, [item.uuid for item in versions])
+    is_unchanged = len(versions) == len(raws) and all(
+        known.get(version.uuid) == version.fingerprint for version in versions
+    )
+    if is_unchanged and not ignores_memory:
+        return run.result()
+    if after is not None and after > watermarks.BEGINNING:
+        raws = [raw for page in context.toga2.pages(wire.TICKET_CATEGORIES) for raw in page]
+    progress = _write_tree(context, run, RecordParser(TicketCategory).many(raws))
+    run.advance(progress.reached)
+    if not run.tally.failed:
+        context.ledger.remember(
+            FLOW, [version for raw in raws if (version := version_of(raw)) is not None]
+        )
+    return run.result()
+
+
+def version_of(raw: object) -> SeenVersion | None:
+    """Return what tells one version of a raw record from another; None for one without a uuid."""
+    uuid = uuid_of(raw)
+    updated = raw.get("_updated") if isinstance(raw, dict) else None
+    if uuid is None or not isinstance(updated, str):
+        return None
+    text = json.dumps(raw, sort_keys=True, separators=(",", ":"))
+    return SeenVersion(uuid, updated, hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
+
+
+def choices_of(context: FlowContext) -> frozenset[str]:
+    """Return the paths that a ticket of this client can have as its category."""
+    row = context.togadesk.run(lambda tx: _find_row(tx, context))
+    return frozenset(split_choices(row.options)) if row is not None else frozenset()
+
+
+def _write_tree(context: FlowContext, run: FlowRun, parsed: Parsed[TicketCategory]) -> Progress:
+    progress = Progress()
+    failed: list[datetime | None] = []
+
+    def fail(name: str, updated: datetime | None, reason: str) -> None:
+        failed.append(updated)
+        error = PermanentError(reason)
+        run.fail(failure_of(name, updated, error), error)
+
+    for malformed in parsed.malformed:
+        fail(malformed.name, malformed.updated, malformed.reason)
+    categories = {category.uuid: category for category in parsed.records}
+    tree = flatten(
+        [
+            Node(category.uuid, category.name, category.parent.uuid if category.parent else None)
+            for category in categories.values()
+        ]
+    )
+    for uuid, reason in tree.broken.items():
+        fail(uuid, categories[uuid].updated, reason)
+    before = context.ledger.category_paths()
+    current = context.togadesk.run(lambda tx: _find_row(tx, context))
+    choices = split_choices(current.options) if current is not None else []
+    listed = _listed(tree.paths, categories, frozenset(choices), before)
+    gone = {uuid: path for uuid, path in before.items() if uuid not in tree.paths}
+    renamed = {
+        before[uuid]: path
+        for uuid, path in listed.items()
+        if uuid in before and before[uuid] != path
+    }
+    # what the tree no longer says anything about, and what people added by hand, stays a choice
+    dropped = {*listed.values(), *renamed}
+    kept = [choice for choice in choices if choice not in dropped]
+    options = CHOICE_SEPARATOR.join([*listed.values(), *kept])
+    # raises, and leaves everything as it is, when the whole string does not fit
+    context.togadesk.fit(TABLE, "options", options)
+    context.togadesk.run(lambda tx: _write(tx, context, options, renamed))
+    context.ledger.set_category_paths({**gone, **listed})
+    run.tally.vanished = sum(1 for uuid in gone if uuid not in categories)
+    for uuid, path in tree.paths.items():
+        run.tally.add(Change(uuid, path, _action(uuid, path, listed, before, categories)))
+    progress.add((categories[uuid].updated for uuid in tree.paths), failed)
+    return progress
+
+
+def _listed(
+    paths: Mapping[str, str],
+    categories: Mapping[str, TicketCategory],
+    choices: frozenset[str],
+    before: Mapping[str, str],
+) -> dict[str, str]:
+    """Leave out what is switched off, unless it is a choice already: nothing is taken away."""
+    return {
+        uuid: path
+        for uuid, path in paths.items()
+        if categories[uuid].is_active or path in choices or before.get(uuid) in choices
+    }
+
+
+def _action(
+    uuid: str,
+    path: str,
+    listed: Mapping[str, str],
+    before: Mapping[str, str],
+    categories: Mapping[str, TicketCategory],
+) -> Literal["created", "updated", "unchanged", "inactive"]:
+    if uuid in listed and uuid not in before:
+        return "created"
+    if uuid in listed and before[uuid] != path:
+        return "updated"
+    return "unchanged" if categories[uuid].is_active else "inactive"
+
+
+def _find_row(tx: Tx, context: FlowContext) -> Row | None:
+    """Return the client's field: the one of ours, else one that was made by hand."""
+    rows = tx.select(
+        TABLE,
+        ["id", "name", "options", "referenceId"],
+        where={"clientid": context.togadesk.client_id},
+    )
+    reference = str(context.client.toga2.client_uuid)
+    ours = [row for row in rows if row.referenceId == reference]
+    by_hand: Sequence[Row] = [
+        row
+        for row in rows
+        if not row.referenceId and row.name.strip().casefold() == FIELD_NAME.casefold()
+    ]
+    return next(iter([*ours, *by_hand]), None)
+
+
+def _write(tx: Tx, context: FlowContext, options: str, renamed: Mapping[str, str]) -> None:
+    reference = str(context.client.toga2.client_uuid)
+    row = _find_row(tx, context)
+    if row is None:
+        tx.insert(
+            TABLE,
+            [
+                {
+                    "name": FIELD_NAME,
+                    "type": FIELD_TYPE,
+                    "options": options,
+                    "referenceId": reference,
+                }
+            ],
+        )
+    elif row.options != options or row.referenceId != reference:
+        tx.update(TABLE, [{"id": row.id, "options": options, "referenceId": reference}])
+    # all are found before the first is written: two categories may have swapped their names
+    moved = (
+        tx.select(
+            "tickets",
+            ["id", "category"],
+            where={"clientid": context.togadesk.client_id},
+            in_=("category", list(renamed)),
+        )
+        if renamed
+        else []
+    )
+    tx.update(
+        "tickets",
+        [
+            {"id": ticket.id, "category": renamed[ticket.category]}
+            for ticket in moved
+            if ticket.category in renamed
+        ],
+    )

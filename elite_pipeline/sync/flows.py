@@ -1,0 +1,47 @@
+"""All flows by name, each behind its switch and its lock.
+
+What a flow does is in its own module; here is what is true of every one of them.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from elite_pipeline.sync.category_trees import run_category_trees
+from elite_pipeline.sync.contacts import Contacts
+from elite_pipeline.sync.context import FlowContext, Options
+from elite_pipeline.sync.predefined_replies import PredefinedReplies
+from elite_pipeline.sync.reference import run_reference_flow
+from elite_pipeline.sync.results import FlowResult
+from elite_pipeline.sync.teams import Teams
+from elite_pipeline.sync.tickets import run_tickets
+from elite_pipeline.sync.units import Units
+
+Flow = Callable[[FlowContext, Options], FlowResult]
+
+#: Name, as in the registry's switches -> what it does.
+FLOWS: dict[str, Flow] = {
+    "contacts": partial(run_reference_flow, Contacts()),
+    "units": partial(run_reference_flow, Units()),
+    "teams": partial(run_reference_flow, Teams()),
+    "predefined_replies": partial(run_reference_flow, PredefinedReplies()),
+    "category_trees": run_category_trees,
+    "toga2_to_togadesk": run_tickets,
+}
+
+#: How long a run waits for another one of the same client and flow, in seconds.
+LOCK_WAIT_SECONDS = 60.0
+
+
+def run_flow(name: str, context: FlowContext, options: Options | None = None) -> FlowResult:
+    """Run one flow of one client.
+
+    A flow that is switched off does nothing, says so, and is not an error (``spec/sync.md`` section
+    1). Two runs of one client and flow never overlap: the second waits, and gives up as transient.
+
+    Raises:
+        SystemicError, TransientError: See the flow.
+    """
+    if not getattr(context.client.flows, name):
+        return FlowResult(client=context.client.name, flow=name, is_on=False)
+    with context.togadesk.lock(f"{context.client.name}.{name}", LOCK_WAIT_SECONDS):
+        return FLOWS[name](context, options or Options())

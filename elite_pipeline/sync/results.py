@@ -1,0 +1,147 @@
+"""What a flow did: the frozen result that it returns, and the tally that it keeps on the way.
+
+What does not belong here: how an operator sees it (``defs``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from elite_pipeline.errors import Kind, PipelineError
+
+Action = Literal["created", "updated", "adopted", "unchanged", "inactive"]
+
+#: How many changes and failures a result carries in detail; the counts are always whole.
+MAX_CHANGES = 50
+MAX_FAILURES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record that was written.
+
+    Attributes:
+        record: Its TOGA 2 uuid.
+        label: What a person calls it: a name, an e-mail address, a subject.
+        action: What was done.
+        fields: Which columns were written, for an update.
+    """
+
+    record: str
+    label: str
+    action: Action
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFailure:
+    """One record that could not be carried over, and why; the rest went on.
+
+    Attributes:
+        record: Its TOGA 2 uuid, or where it stood when it has none.
+        kind: Which of the three kinds of failure it is (``spec/sync.md`` section 8).
+        reason: One message for an operator, without secrets.
+        updated: The record's ``_updated``, aware, when it can be read: the watermark stays before it.
+    """
+
+    record: str
+    kind: Kind
+    reason: str
+    updated: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FlowResult:
+    """What one run of one flow of one client did.
+
+    Attributes:
+        is_on: False when the client's registry has the flow switched off; nothing was done then.
+        inactive: Records that TOGA 2 has switched off: kept where they are, not offered anew.
+        vanished: Rows whose record TOGA 2 no longer has; only a full run can tell.
+        details: Further counts, by what was counted.
+        api_calls: Requests to TOGA 2, retries and watermark calls included.
+        sql_reads, sql_writes: Statements sent to the helpdesk's database.
+        watermark_before, watermark_after: The stored watermark, aware, UTC; None: not looked at.
+        started_from: Where reading began, the overlap included; None: from the very beginning.
+        seconds: Elapsed.
+        changes, failures: The first of them in detail.
+        remarks: What an operator should know about how this run went.
+    """
+
+    client: str
+    flow: str
+    is_on: bool = True
+    created: int = 0
+    updated: int = 0
+    adopted: int = 0
+    unchanged: int = 0
+    inactive: int = 0
+    vanished: int = 0
+    failed: int = 0
+    details: Mapping[str, int] = field(default_factory=dict)
+    api_calls: int = 0
+    sql_reads: int = 0
+    sql_writes: int = 0
+    watermark_before: datetime | None = None
+    watermark_after: datetime | None = None
+    started_from: datetime | None = None
+    seconds: float = 0.0
+    changes: tuple[Change, ...] = ()
+    failures: tuple[RecordFailure, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+class Tally:
+    """Counts of a run that is under way; its memory does not grow with what is counted."""
+
+    def __init__(self) -> None:
+        self.counts: dict[Action, int] = dict.fromkeys(
+            ("created", "updated", "adopted", "unchanged", "inactive"), 0
+        )
+        self.details: dict[str, int] = {}
+        self.failed = 0
+        self.vanished = 0
+        self.changes: list[Change] = []
+        self.failures: list[RecordFailure] = []
+        self.remarks: list[str] = []
+
+    @property
+    def handled(self) -> int:
+        """Records looked at so far."""
+        return sum(self.counts.values()) + self.failed
+
+    def add(self, change: Change) -> None:
+        """Count one record, and keep it in detail when it was written and there is room."""
+        self.counts[change.action] += 1
+        if change.action not in {"unchanged", "inactive"} and len(self.changes) < MAX_CHANGES:
+            self.changes.append(change)
+
+    def add_details(self, details: Mapping[str, int]) -> None:
+        """Add further counts."""
+        for name, count in details.items():
+            if count:
+                self.details[name] = self.details.get(name, 0) + count
+
+    def fail(self, failure: RecordFailure) -> None:
+        """Count one failed record, and keep it in detail when there is room."""
+        self.failed += 1
+        if len(self.failures) < MAX_FAILURES:
+            self.failures.append(failure)
+
+    def remark(self, text: str) -> None:
+        """Add a remark, once."""
+        if text not in self.remarks:
+            self.remarks.append(text)
+
+
+def failure_of(record: str, updated: datetime | None, error: Exception) -> RecordFailure:
+    """Describe what happened to a record; an error that nobody foresaw is permanent, and says so."""
+    if isinstance(error, PipelineError):
+        return RecordFailure(record, error.kind, str(error), updated)
+    return RecordFailure(
+        record,
+        "permanent",
+        f"an unforeseen {type(error).__name__}; this is a defect of the pipeline, please report it",
+        updated,
+    )

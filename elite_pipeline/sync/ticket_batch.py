@@ -1,0 +1,321 @@
+"""One batch of tickets, written in one transaction: rows, descriptions, notes, history.
+
+Follows ``spec/sync.md`` section 4, points 3 and [+]. Every attempt first reads what is there and goes on
+from it, so a batch that was cut off anywhere, also on MyISAM where nothing is rolled back, is completed
+by the next attempt and doubles nothing:
+
+* rows are found by ``referenceId``;
+* a note's history row names the note, and is written before the note's own row: what is left over from
+  a broken attempt is recognised;
+* a note that stopped being public leaves ``tickets_replies`` before anything else is written.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from elite_pipeline.clients import Client
+from elite_pipeline.errors import PermanentError
+from elite_pipeline.ledger import Waiting
+from elite_pipeline.sync.results import Action, Change
+from elite_pipeline.sync.ticket_rows import (
+    OWNED,
+    Message,
+    References,
+    TicketRows,
+    author_email,
+)
+from elite_pipeline.toga2.models import Malformed, Ticket, TicketNote
+from elite_pipeline.togadesk import Row, TogadeskStore, Tx
+
+#: Begins the description of every history row that the sync writes; the note's uuid follows.
+HISTORY_TEXT = "Reply from TOGA 2, note "
+
+#: Whether it is public -> table and column of a message.
+_TABLES = {True: ("tickets_replies", "message"), False: ("comments", "comment")}
+_MOVED = {True: "notes made public", False: "notes made private"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A ticket with its notes, as TOGA 2 has them.
+
+    Attributes:
+        notes: In no particular order.
+        malformed: Notes that could not be parsed.
+        notes_only: The ticket itself was handled before and has not changed since; only its notes are
+            written.
+    """
+
+    ticket: Ticket
+    notes: Sequence[TicketNote]
+    malformed: Sequence[Malformed] = ()
+    notes_only: bool = False
+
+
+@dataclass(slots=True)
+class TicketOutcome:
+    """What became of one ticket.
+
+    Attributes:
+        refusal: Why it was not written at all.
+        note_failures: Its notes that were not written, and why; the others were.
+        counts: What was written under it, by kind.
+    """
+
+    bundle: Bundle
+    action: Action = "unchanged"
+    fields: tuple[str, ...] = ()
+    refusal: PermanentError | None = None
+    note_failures: list[tuple[str, datetime | None, PermanentError]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    waiting: list[Waiting] = field(default_factory=list)
+
+    @property
+    def change(self) -> Change:
+        """The ticket's line in the table of changes."""
+        action = self.action
+        if action == "unchanged" and any(self.counts.values()):
+            action = "updated"
+        ticket = self.bundle.ticket
+        fields = (*self.fields, *(name for name, count in self.counts.items() if count))
+        return Change(ticket.uuid, ticket.subject or "(no subject)", action, fields)
+
+    def count(self, what: str) -> None:
+        """Count one thing written under the ticket."""
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A ticket on its way: its outcome, its messages in the order of time, and its row's id."""
+
+    outcome: TicketOutcome
+    messages: list[Message]
+    ticket_id: int = 0
+    is_new: bool = False
+
+
+class TicketBatch:
+    """Writes some tickets of one client.
+
+    Args:
+        choices: The category paths that the client's field offers.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        store: TogadeskStore,
+        bundles: Sequence[Bundle],
+        choices: frozenset[str],
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._bundles = bundles
+        self._choices = choices
+
+    def write(self, tx: Tx) -> list[TicketOutcome]:
+        """Write what differs; safe to be called again after an attempt that did not come through."""
+        references = self._find_references(tx)
+        rows = tx.select_by_reference(
+            "tickets", ["id", *OWNED], [bundle.ticket.uuid for bundle in self._bundles]
+        )
+        outcomes: list[TicketOutcome] = []
+        pending: list[_Pending] = []
+        inserts: list[dict[str, object]] = []
+        updates: list[dict[str, object]] = []
+        for bundle in self._bundles:
+            outcome = TicketOutcome(bundle)
+            outcomes.append(outcome)
+            row = rows.get(bundle.ticket.uuid)
+            maker = TicketRows(self._client, self._store, references)
+            try:
+                owned = maker.owned(bundle.ticket, row)
+                description = maker.description(bundle.ticket)
+            except PermanentError as error:
+                outcome.refusal = error
+                continue
+            messages = self._notes(maker, bundle, outcome)
+            if row is None or not bundle.notes_only:
+                messages.insert(0, description)
+            outcome.waiting = maker.waiting
+            entry = _Pending(outcome, messages)
+            pending.append(entry)
+            if row is None:
+                outcome.action, entry.is_new = "created", True
+                inserts.append(maker.new(bundle.ticket, owned))
+                continue
+            entry.ticket_id = row.id
+            changed = tuple(name for name in OWNED if row[name] != owned[name])
+            if changed and not bundle.notes_only:
+                outcome.action, outcome.fields = "updated", changed
+                updates.append({"id": row.id, **owned})
+        made = tx.insert_referenced("tickets", inserts)
+        tx.update("tickets", updates)
+        for entry in pending:
+            if entry.is_new:
+                entry.ticket_id = made[entry.outcome.bundle.ticket.uuid]
+        self._write_messages(tx, pending)
+        return outcomes
+
+    def _find_references(self, tx: Tx) -> References:
+        """Find everything that the tickets refer to, in a handful of statements."""
+        tickets = [bundle.ticket for bundle in self._bundles]
+        emails = {
+            email
+            for bundle in self._bundles
+            for note in bundle.notes
+            if (email := author_email(note))
+        }
+        people = tx.select("people", ["id", "email", "clientid", "type"], in_=("email", [*emails]))
+        return References(
+            people=_ids(tx, "people", {one.contact.uuid for one in tickets if one.contact}),
+            assets=_ids(tx, "assets", {one.unit.uuid for one in tickets if one.unit}),
+            groups=_ids(tx, "groups", {one.team.uuid for one in tickets if one.team}),
+            # a person of another client is nobody here, even with the same address
+            authors={
+                row.email.strip().lower(): row.id
+                for row in people
+                if row.clientid == self._store.client_id or row.type == "admin"
+            },
+            choices=self._choices,
+        )
+
+    @staticmethod
+    def _notes(maker: TicketRows, bundle: Bundle, outcome: TicketOutcome) -> list[Message]:
+        messages: list[Message] = []
+        for malformed in bundle.malformed:
+            outcome.note_failures.append(
+                (malformed.name, malformed.updated, PermanentError(malformed.reason))
+            )
+        for note in sorted(bundle.notes, key=lambda note: (note.created, note.uuid)):
+            try:
+                messages.append(maker.note(bundle.ticket, note))
+            except PermanentError as error:
+                outcome.note_failures.append((note.uuid, note.updated, error))
+        return messages
+
+    def _write_messages(self, tx: Tx, pending: Sequence[_Pending]) -> None:
+        uuids = [message.uuid for entry in pending for message in entry.messages]
+        there = {
+            is_public: tx.select_by_reference(table, ["id", "ticketid", "peopleid", column], uuids)
+            for is_public, (table, column) in _TABLES.items()
+        }
+        self._refuse_foreign(tx, pending, there)
+        self._move_between_tables(tx, pending, there)
+        self._write_history(tx, pending, there[True])
+        for is_public, (table, column) in _TABLES.items():
+            inserts: list[dict[str, object]] = []
+            updates: list[dict[str, object]] = []
+            for entry in pending:
+                for message in entry.messages:
+                    if message.is_public != is_public:
+                        continue
+                    row = there[is_public].get(message.uuid)
+                    values = {
+                        "ticketid": entry.ticket_id,
+                        "peopleid": message.author_id,
+                        column: message.text,
+                    }
+                    if row is None:
+                        written = self._store.to_local(message.written)
+                        inserts.append(
+                            {"referenceId": message.uuid, "timestamp": written, **values}
+                        )
+                        entry.outcome.count(_name(message, "created"))
+                    elif any(row[name] != value for name, value in values.items()):
+                        updates.append({"id": row.id, **values})
+                        entry.outcome.count(_name(message, "updated"))
+            tx.insert(table, inserts)
+            tx.update(table, updates)
+
+    def _refuse_foreign(
+        self, tx: Tx, pending: Sequence[_Pending], there: Mapping[bool, Mapping[str, Row]]
+    ) -> None:
+        """Set apart messages whose row stands under another client's ticket (sync.md 10.8)."""
+        elsewhere: dict[int, list[tuple[_Pending, Message]]] = {}
+        for entry in pending:
+            for message in entry.messages:
+                for rows in there.values():
+                    row = rows.get(message.uuid)
+                    if row is not None and row.ticketid != entry.ticket_id:
+                        elsewhere.setdefault(row.ticketid, []).append((entry, message))
+        if not elsewhere:
+            return
+        own = {
+            row.id
+            for row in tx.select(
+                "tickets",
+                ["id"],
+                where={"clientid": self._store.client_id},
+                in_=("id", sorted(elsewhere)),
+            )
+        }
+        for ticket_id, found in elsewhere.items():
+            for entry, message in found if ticket_id not in own else ():
+                entry.messages = [one for one in entry.messages if one is not message]
+                error = PermanentError(
+                    f"a row with its reference stands under ticket {ticket_id}, which is not one "
+                    "of this client; it was left alone"
+                )
+                entry.outcome.note_failures.append((message.uuid, None, error))
+
+    @staticmethod
+    def _move_between_tables(
+        tx: Tx, pending: Sequence[_Pending], there: Mapping[bool, Mapping[str, Row]]
+    ) -> None:
+        """Take notes out of the table where they no longer belong; replies first, they are public."""
+        for is_public in (True, False):
+            moved = []
+            for entry in pending:
+                for message in entry.messages:
+                    row = there[is_public].get(message.uuid)
+                    if message.is_public != is_public and row is not None:
+                        moved.append(row.id)
+                        entry.outcome.count(_MOVED[message.is_public])
+            tx.delete(_TABLES[is_public][0], moved)
+
+    def _write_history(
+        self, tx: Tx, pending: Sequence[_Pending], replies: Mapping[str, Row]
+    ) -> None:
+        """Write a history row for each new reply, unless a broken attempt has left it already."""
+        new: list[tuple[_Pending, Message]] = [
+            (entry, message)
+            for entry in pending
+            for message in entry.messages
+            if message.is_public and not message.is_description and message.uuid not in replies
+        ]
+        older = {entry.ticket_id for entry, _ in new if not entry.is_new}
+        written = (
+            {
+                (row.ticketid, row.description)
+                for row in tx.select(
+                    "tickets_history", ["ticketid", "description"], in_=("ticketid", sorted(older))
+                )
+            }
+            if older
+            else set()
+        )
+        rows = [
+            {
+                "ticketid": entry.ticket_id,
+                "peopleid": message.author_id,
+                "description": HISTORY_TEXT + message.uuid,
+                "timestamp": self._store.to_local(message.written),
+            }
+            for entry, message in new
+            if (entry.ticket_id, HISTORY_TEXT + message.uuid) not in written
+        ]
+        tx.insert("tickets_history", rows)
+
+
+def _ids(tx: Tx, table: str, uuids: set[str]) -> dict[str, int]:
+    found = tx.select_by_reference(table, ["id"], uuids)
+    return {uuid: row.id for uuid, row in found.items()}
+
+
+def _name(message: Message, done: str) -> str:
+    if message.is_description:
+        return f"descriptions {done}"
+    return f"{'replies' if message.is_public else 'comments'} {done}"

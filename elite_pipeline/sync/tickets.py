@@ -1,0 +1,389 @@
+"""Ticket deltas, TOGA 2 -> TOGaDesk: which tickets, in which order, and how far the run has got.
+
+Follows ``spec/sync.md`` section 4:
+
+1. tickets updated past the watermark, with their notes: from the list itself where it carries them,
+   else one read each, many at once;
+2. notes updated past the watermark that are not in the helpdesk as they are now; their tickets are
+   read.
+
+What a ticket looks like as rows: ``ticket_rows``; writing them: ``ticket_batch``.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from elite_pipeline.errors import (
+    ConfigurationError,
+    PermanentError,
+    PermanentHttpError,
+    PipelineError,
+)
+from elite_pipeline.iteration import prefetch
+from elite_pipeline.ledger import SeenVersion, Waiting
+from elite_pipeline.sync import watermarks
+from elite_pipeline.sync.category_trees import choices_of, version_of
+from elite_pipeline.sync.context import FlowContext, FlowRun, Options
+from elite_pipeline.sync.nets import write_in_nets
+from elite_pipeline.sync.results import FlowResult, failure_of
+from elite_pipeline.sync.ticket_batch import Bundle, TicketBatch, TicketOutcome
+from elite_pipeline.sync.watermarks import Progress
+from elite_pipeline.toga2 import wire
+from elite_pipeline.toga2.models import Malformed, RecordParser, Ticket, TicketNote, uuid_of
+from elite_pipeline.togadesk import Row, Tx
+
+FLOW = "toga2_to_togadesk"
+
+#: So many handled tickets are remembered by uuid, so that their notes need no look-up in step 2; of
+#: further ones the helpdesk itself is asked.
+MAX_REMEMBERED = 50_000
+
+_TICKETS = RecordParser(Ticket)
+_NOTES = RecordParser(TicketNote)
+
+
+def run_tickets(context: FlowContext, options: Options) -> FlowResult:
+    """Bring one client's changed tickets and notes into the helpdesk.
+
+    Returns:
+        What was done; tickets that failed are in it, and stopped nothing else.
+
+    Raises:
+        SystemicError: Nothing of this client can work; the watermark stays.
+        TransientError: TOGA 2 or the database gave no answer, retries included; likewise.
+    """
+    if context.client.toga2.integration_type != "TICKETS":
+        raise ConfigurationError(
+            f"Client {context.client.name!r}: toga2.integration_type REPAIR_ORDERS is not supported "
+            "yet for ticket deltas; switch flows.toga2_to_togadesk off until it is."
+        )
+    run = FlowRun(context, flow=FLOW, watermark=watermarks.TICKETS, options=options)
+    flow = _TicketFlow(context, run)
+    after = run.start()
+    flow.write_waiting()
+    flow.write_tickets(after)
+    flow.write_notes(after)
+    run.advance(flow.progress.reached)
+    if run.advanced_to is not None:
+        context.ledger.forget_before(FLOW, wire.format_time(run.advanced_to - context.lag))
+    return run.result()
+
+
+@dataclass(slots=True)
+class _Fetched:
+    """A page of tickets on its way: what can be written, what is known, and what cannot be read."""
+
+    bundles: list[Bundle] = field(default_factory=list)
+    versions: dict[str, SeenVersion] = field(default_factory=dict)
+    unchanged: list[datetime] = field(default_factory=list)
+    unreadable: list[tuple[str, datetime | None, Exception]] = field(default_factory=list)
+
+
+class _TicketFlow:
+    """One run of :func:`run_tickets`."""
+
+    def __init__(self, context: FlowContext, run: FlowRun) -> None:
+        self._context = context
+        self._run = run
+        self._handled: set[str] = set()
+        self._choices: frozenset[str] | None = None
+        self.progress = Progress()
+
+    def write_waiting(self) -> None:
+        """Write again the tickets that waited for something that is in the helpdesk now."""
+        for some in self._context.ledger.waiting(FLOW):
+            ready = self._ready(some)
+            if ready:
+                fetched = self._fetch(sorted(ready))
+                # it is not what this run has to handle: what has no answer goes on waiting, and
+                # what is gone does not
+                gone = [uuid for uuid, _, error in fetched.unreadable if _is_gone(error)]
+                self._context.ledger.set_waiting(FLOW, gone, [])
+                fetched.unreadable.clear()
+                self._write(fetched, Progress())
+
+    def write_tickets(self, after: datetime | None) -> None:
+        """Step 1: tickets updated past the watermark."""
+        pages = self._context.toga2.pages(wire.TICKETS, after=after, depth=wire.FULL_DEPTH)
+        with closing(prefetch(self._complete(page) for page in pages)) as fetched_pages:
+            for fetched in fetched_pages:
+                self._write(fetched, self.progress)
+                self._context.progress(f"tickets: {self._run.tally.handled} looked at")
+
+    def write_notes(self, after: datetime | None) -> None:
+        """Step 2: notes updated past the watermark, under tickets that step 1 did not handle."""
+        pages = self._context.toga2.pages(wire.TICKET_NOTES, after=after)
+        with closing(prefetch(pages)) as note_pages:
+            for raws in note_pages:
+                notes = self._unhandled_notes(raws)
+                changed = self._changed_notes(notes)
+                if not changed:
+                    continue
+                tickets = {note.ticket.uuid: note.updated for note in changed if note.ticket}
+                fetched = self._fetch(list(tickets))
+                fetched.unreadable = [
+                    # the note's place in time is what the watermark must not pass
+                    (uuid, tickets.get(uuid), error)
+                    for uuid, _, error in fetched.unreadable
+                ]
+                self._write(fetched, None)
+                self._context.progress(f"notes: {self._run.tally.handled} tickets looked at")
+
+    # Reading
+
+    def _complete(self, page: Sequence[object]) -> _Fetched:
+        """Turn a page of the list into tickets with all their notes."""
+        known = self._known(page)
+        fetched = _Fetched()
+        incomplete: list[str] = []
+        is_expanded = any(_is_expanded(raw) for raw in page)
+        for raw in page:
+            version = version_of(raw)
+            ticket = _TICKETS.one(raw)
+            if isinstance(ticket, Malformed):
+                error = PermanentError(ticket.reason)
+                fetched.unreadable.append((ticket.name, ticket.updated, error))
+                continue
+            if version is not None:
+                if known.get(ticket.uuid) == version.fingerprint:
+                    fetched.unchanged.append(ticket.updated)
+                    continue
+                fetched.versions[ticket.uuid] = version
+            if is_expanded and _has_notes(raw):
+                fetched.bundles.append(self._bundle(raw, ticket))
+            else:
+                incomplete.append(ticket.uuid)
+        if incomplete:
+            listed = {uuid: fetched.versions.get(uuid) for uuid in incomplete}
+            more = self._fetch(incomplete)
+            fetched.bundles += more.bundles
+            fetched.unreadable += [
+                (uuid, _time_of(listed.get(uuid)) or updated, error)
+                for uuid, updated, error in more.unreadable
+            ]
+        return fetched
+
+    def _known(self, page: Sequence[object]) -> dict[str, str]:
+        """Return uuid -> fingerprint of the versions that are written already."""
+        if self._run.options.full or self._run.options.since is not None:
+            return {}
+        uuids = [uuid for raw in page if (uuid := uuid_of(raw)) is not None]
+        return self._context.ledger.known(FLOW, uuids)
+
+    def _fetch(self, uuids: Sequence[str]) -> _Fetched:
+        """Read tickets with all that hangs on them, many at once."""
+        fetched = _Fetched()
+        answers = self._context.toga2.fetch_many(wire.TICKETS, uuids, depth=wire.FULL_DEPTH)
+        for uuid, answer in zip(uuids, answers, strict=True):
+            if isinstance(answer, PipelineError):
+                fetched.unreadable.append((uuid, None, answer))
+                continue
+            ticket = _TICKETS.one(answer)
+            if isinstance(ticket, Malformed):
+                error = PermanentError(ticket.reason)
+                fetched.unreadable.append((uuid, ticket.updated, error))
+            elif not _has_notes(answer):
+                error = PermanentError(
+                    f"TOGA 2 gave the ticket without its notes at depth {wire.FULL_DEPTH}; "
+                    "see docs/assumptions.md, tickets"
+                )
+                fetched.unreadable.append((uuid, ticket.updated, error))
+            else:
+                fetched.bundles.append(self._bundle(answer, ticket))
+        return fetched
+
+    def _bundle(self, raw: object, ticket: Ticket) -> Bundle:
+        notes = _NOTES.many(_raw_notes(raw) or [])
+        return Bundle(ticket, notes.records, notes.malformed)
+
+    # Step 2
+
+    def _unhandled_notes(self, raws: Sequence[object]) -> list[TicketNote]:
+        parsed = _NOTES.many(raws)
+        for malformed in parsed.malformed:
+            self._fail(malformed.name, malformed.updated, PermanentError(malformed.reason))
+        unhandled = []
+        for note in parsed.records:
+            if note.ticket is None:
+                self._fail(
+                    note.uuid, note.updated, PermanentError("the note does not say of which ticket")
+                )
+            elif note.ticket.uuid not in self._handled:
+                unhandled.append(note)
+        return unhandled
+
+    def _changed_notes(self, notes: Sequence[TicketNote]) -> list[TicketNote]:
+        """Return the notes that the helpdesk does not have as they are now."""
+        if not notes:
+            return []
+        uuids = [note.uuid for note in notes]
+        public, private = self._context.togadesk.run(
+            lambda tx: (
+                tx.select_by_reference("tickets_replies", ["id", "message"], uuids),
+                tx.select_by_reference("comments", ["id", "comment"], uuids),
+            )
+        )
+        return [
+            note
+            for note in notes
+            if not self._is_there(note, public.get(note.uuid), private.get(note.uuid))
+        ]
+
+    def _is_there(self, note: TicketNote, public: Row | None, private: Row | None) -> bool:
+        row, elsewhere = (public, private) if note.is_external else (private, public)
+        if row is None or elsewhere is not None:
+            return False
+        table, column = (
+            ("tickets_replies", "message") if note.is_external else ("comments", "comment")
+        )
+        try:
+            text = self._context.togadesk.fit(table, column, note.body or "")
+        except PermanentError:
+            return False
+        stored: str = row[column]
+        # an author whom the helpdesk does not know is named in front of the text
+        return stored == text or (stored.endswith(text) and stored.startswith("<p><strong>"))
+
+    # Writing
+
+    def _write(self, fetched: _Fetched, progress: Progress | None) -> None:
+        """Write what was fetched. ``progress`` None: step 2, which can only hold the watermark."""
+        failed: list[datetime | None] = []
+        done: list[datetime] = list(fetched.unchanged)
+        for name, updated, error in fetched.unreadable:
+            failed.append(updated)
+            self._fail(name, updated, error, blocks=progress is None)
+        for updated in fetched.unchanged:
+            del updated
+            self._run.tally.counts["unchanged"] += 1
+        versions: list[SeenVersion] = []
+        waiting: list[Waiting] = []
+        bundles = self._in_order(fetched.bundles, notes_only=progress is None)
+
+        def refuse(bundle: Bundle, error: Exception) -> None:
+            ticket = bundle.ticket
+            failed.append(ticket.updated)
+            self._fail(ticket.uuid, ticket.updated, error, blocks=progress is None)
+
+        outcomes = write_in_nets(bundles, self._write_bundles, refuse)
+        for outcome in outcomes:
+            ticket = outcome.bundle.ticket
+            if len(self._handled) < MAX_REMEMBERED:
+                self._handled.add(ticket.uuid)
+            if outcome.refusal is not None:
+                refuse(outcome.bundle, outcome.refusal)
+                continue
+            waiting += outcome.waiting
+            self._run.tally.add_details(outcome.counts)
+            if outcome.note_failures:
+                uuid, _, error = outcome.note_failures[0]
+                more = len(outcome.note_failures) - 1
+                reason = f"note {uuid}: {error}" + (f" (and {more} more notes)" if more else "")
+                refuse(outcome.bundle, PermanentError(reason))
+                continue
+            self._run.tally.add(outcome.change)
+            done.append(ticket.updated)
+            if (version := fetched.versions.get(ticket.uuid)) is not None:
+                versions.append(version)
+        if outcomes:
+            self._context.ledger.set_waiting(
+                FLOW, [outcome.bundle.ticket.uuid for outcome in outcomes], waiting
+            )
+            self._context.ledger.remember(FLOW, versions)
+        if progress is not None:
+            progress.add(done, failed)
+
+    def _write_bundles(self, bundles: Sequence[Bundle]) -> list[TicketOutcome]:
+        batch = TicketBatch(
+            self._context.client, self._context.togadesk, bundles, self._category_choices()
+        )
+        return self._context.togadesk.run(batch.write)
+
+    def _in_order(self, bundles: Sequence[Bundle], *, notes_only: bool) -> list[Bundle]:
+        origin = self._run.origin
+        return [
+            Bundle(
+                bundle.ticket,
+                bundle.notes,
+                bundle.malformed,
+                # one that changed meanwhile is written whole; the next run finds nothing to do
+                notes_only=notes_only and origin is not None and bundle.ticket.updated <= origin,
+            )
+            for bundle in sorted(
+                bundles, key=lambda bundle: (bundle.ticket.updated, bundle.ticket.uuid)
+            )
+        ]
+
+    def _fail(
+        self, name: str, updated: datetime | None, error: Exception, *, blocks: bool = True
+    ) -> None:
+        self._run.fail(failure_of(name, updated, error), error)
+        if blocks:
+            self.progress.block(updated or watermarks.BEGINNING)
+
+    # What tickets refer to
+
+    def _category_choices(self) -> frozenset[str]:
+        if self._choices is None:
+            self._choices = choices_of(self._context)
+        return self._choices
+
+    def _ready(self, waiting: Sequence[Waiting]) -> set[str]:
+        targets: dict[str, set[str]] = {}
+        for entry in waiting:
+            targets.setdefault(entry.kind, set()).add(entry.target)
+        there = self._context.togadesk.run(lambda tx: self._there(tx, targets))
+        there["category"] = (
+            set(self._context.ledger.category_paths()) if "category" in targets else set()
+        )
+        return {entry.uuid for entry in waiting if entry.target in there.get(entry.kind, ())}
+
+    def _there(self, tx: Tx, targets: dict[str, set[str]]) -> dict[str, set[str]]:
+        found = {
+            kind: set(tx.select_by_reference(table, ["id"], targets.get(kind, ())))
+            for kind, table in (("contact", "people"), ("unit", "assets"), ("team", "groups"))
+        }
+        authors = tx.select(
+            "people", ["email", "clientid", "type"], in_=("email", list(targets.get("author", ())))
+        )
+        found["author"] = {
+            row.email.strip().lower()
+            for row in authors
+            if row.clientid == self._context.togadesk.client_id or row.type == "admin"
+        }
+        return found
+
+
+def _raw_notes(raw: object) -> list[object] | None:
+    notes = raw.get(wire.TICKETS.children) if isinstance(raw, dict) else None
+    return notes if isinstance(notes, list) else None
+
+
+def _has_notes(raw: object) -> bool:
+    """Tell whether a raw ticket carries its notes whole, and not as stubs or not at all."""
+    notes = _raw_notes(raw)
+    return notes is not None and all(
+        isinstance(note, dict) and not note.keys() <= {"uuid"} for note in notes
+    )
+
+
+def _is_expanded(raw: object) -> bool:
+    """Tell whether a listed ticket shows that the list honours ``depth``.
+
+    An empty list of notes shows nothing: below the depth that is honoured it would look the same.
+    """
+    if not isinstance(raw, dict):
+        return False
+    relations = [value for value in raw.values() if isinstance(value, dict)]
+    notes = [note for note in _raw_notes(raw) or [] if isinstance(note, dict)]
+    return any(relation.keys() - {"uuid"} for relation in [*relations, *notes])
+
+
+def _is_gone(error: Exception) -> bool:
+    return isinstance(error, PermanentHttpError) and error.status == 404
+
+
+def _time_of(version: SeenVersion | None) -> datetime | None:
+    return wire.parse_time(version.updated) if version is not None else None

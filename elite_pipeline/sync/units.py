@@ -1,0 +1,96 @@
+"""Units -> ``assets``."""
+
+from collections.abc import Callable, Sequence
+
+from elite_pipeline.errors import PermanentError
+from elite_pipeline.ledger import Waiting
+from elite_pipeline.sync import watermarks
+from elite_pipeline.sync.reference import Kind, Lookups
+from elite_pipeline.toga2 import wire
+from elite_pipeline.toga2.models import Item, Unit
+from elite_pipeline.togadesk import TogadeskStore, Tx
+
+#: Look-up table -> what of a unit's item stands in it.
+_NAMES: dict[str, Callable[[Item], str | None]] = {
+    "models": lambda item: item.name,
+    "manufacturers": lambda item: item.manufacturer,
+    "assetcategories": lambda item: item.category,
+}
+
+
+class Units(Kind[Unit]):
+    """Things that the client owns. Matched by tag, which is unique across clients."""
+
+    flow = "units"
+    resource = wire.UNITS
+    model = Unit
+    table = "assets"
+    key = "tag"
+    owned = ("name", "serial", "tag", "modelid", "manufacturerid", "categoryid", "userid")
+    watermark = watermarks.UNITS
+    key_is_unique = True
+    waits = True
+    # deep enough for a unit's item to be more than a stub
+    depth = 2
+
+    def look_up(self, tx: Tx, records: Sequence[Unit], store: TogadeskStore) -> Lookups:
+        """Find or make models, manufacturers and categories by name, and find the contacts."""
+        lookups = Lookups()
+        for table, part in _NAMES.items():
+            names = {
+                fitted
+                for record in records
+                if record.item is not None
+                and (fitted := _fitted_or_none(store, table, part(record.item))) is not None
+            }
+            lookups.ids[table] = tx.find_or_create_names(table, names) if names else {}
+        contacts = {record.contact.uuid for record in records if record.contact is not None}
+        people = tx.select_by_reference("people", ["id"], contacts)
+        lookups.ids["people"] = {uuid: row.id for uuid, row in people.items()}
+        lookups.waiting = [
+            Waiting(record.uuid, "contact", record.contact.uuid)
+            for record in records
+            if record.contact is not None and record.contact.uuid not in people
+        ]
+        return lookups
+
+    def values(self, record: Unit, lookups: Lookups, store: TogadeskStore) -> dict[str, object]:
+        """Return name, serial number, tag, what kind of thing it is, and whose."""
+        tag = (record.tag or "").strip()
+        contact = record.contact.uuid if record.contact is not None else ""
+        return {
+            "name": store.fit("assets", "name", record.name or ""),
+            "serial": store.fit("assets", "serial", record.serial_number or ""),
+            # the column is unique: units without a tag cannot all have an empty one
+            "tag": store.fit("assets", "tag", tag or record.uuid),
+            "modelid": self._name_id(record, "models", lookups, store),
+            "manufacturerid": self._name_id(record, "manufacturers", lookups, store),
+            "categoryid": self._name_id(record, "assetcategories", lookups, store),
+            "userid": lookups.ids["people"].get(contact, 0),
+        }
+
+    def is_active(self, record: Unit) -> bool:
+        """Tell whether TOGA 2 has the unit switched on."""
+        return record.is_active
+
+    def ready(self, tx: Tx, waiting: Sequence[Waiting]) -> set[str]:
+        """Return the units whose contact is in the helpdesk now."""
+        people = tx.select_by_reference("people", ["id"], {entry.target for entry in waiting})
+        return {entry.uuid for entry in waiting if entry.target in people}
+
+    @staticmethod
+    def _name_id(record: Unit, table: str, lookups: Lookups, store: TogadeskStore) -> int:
+        name = _NAMES[table](record.item) if record.item is not None else None
+        if name is None or not name.strip():
+            return 0
+        # raises for this unit alone when the name does not fit
+        return lookups.ids[table][store.fit(table, "name", name.strip())]
+
+
+def _fitted_or_none(store: TogadeskStore, table: str, name: str | None) -> str | None:
+    if name is None or not name.strip():
+        return None
+    try:
+        return store.fit(table, "name", name.strip())
+    except PermanentError:
+        return None

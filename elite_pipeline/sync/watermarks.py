@@ -1,0 +1,139 @@
+"""Watermarks: where a flow has got to, kept as parameters in TOGA 2.
+
+Follows ``spec/sync.md`` section 2: read at the start of a run and written at its end; never moved back
+by itself, never by the wall clock, never past a record that is not handled.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from elite_pipeline.errors import ConfigurationError
+from elite_pipeline.toga2 import wire
+from elite_pipeline.toga2.client import Toga2Client
+from elite_pipeline.toga2.models import Parameter
+
+#: What a watermark that was never written stands for: a full first sync [D].
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+
+TICKETS = "TOGADESK_LAST_TICKET_INTEGRATION_DATETIME"
+CONTACTS = "TOGADESK_LAST_CONTACT_INTEGRATION_DATETIME"
+UNITS = "TOGADESK_LAST_UNIT_INTEGRATION_DATETIME"
+TEAMS = "TOGADESK_LAST_TICKET_TEAM_INTEGRATION_DATETIME"
+PREDEFINED_REPLIES = "TOGADESK_LAST_PREDEFINED_REPLY_INTEGRATION_DATETIME"
+CATEGORY_TREES = "TOGADESK_LAST_TICKET_CATEGORY_INTEGRATION_DATETIME"
+
+ALL = (TICKETS, CONTACTS, UNITS, TEAMS, PREDEFINED_REPLIES, CATEGORY_TREES)
+
+
+class Watermarks:
+    """The stored watermarks of one client, read together in one call when the first is needed."""
+
+    def __init__(self, toga2: Toga2Client) -> None:
+        self._toga2 = toga2
+        self._known: dict[str, datetime] | None = None
+
+    def get(self, name: str) -> datetime:
+        """Return a stored watermark, aware, UTC; :data:`BEGINNING` when there is none.
+
+        Raises:
+            ConfigurationError: The parameter holds something that is not a time.
+        """
+        if self._known is None:
+            self._known = {}
+            for parameter in self._toga2.parameters(ALL):
+                moment = _parse(parameter)
+                # two of one name: the earlier one is the safe one, it only costs reading again
+                self._known[parameter.name] = min(moment, self._known.get(parameter.name, moment))
+        return self._known.get(name, BEGINNING)
+
+    def advance(self, name: str, to: datetime) -> datetime:
+        """Store a later watermark and return what is stored then.
+
+        It is read again first: another run may have got further meanwhile, and a watermark never
+        moves back by itself.
+
+        Args:
+            name: The parameter.
+            to: Aware; a value that the source gave.
+        """
+        stored = [
+            parameter for parameter in self._toga2.parameters([name]) if parameter.name == name
+        ]
+        reached = [_parse(parameter) for parameter in stored]
+        if reached and min(reached) >= to:
+            to = min(reached)
+        elif not stored:
+            self._toga2.create(wire.PARAMETERS, {"name": name, "value": wire.format_time(to)})
+        else:
+            for parameter, moment in zip(stored, reached, strict=True):
+                if moment < to:
+                    self._toga2.update(
+                        wire.PARAMETERS, parameter.uuid, {"value": wire.format_time(to)}
+                    )
+        if self._known is not None:
+            self._known[name] = to
+        return to
+
+
+def _parse(parameter: Parameter) -> datetime:
+    try:
+        return wire.parse_time((parameter.value or "").strip())
+    except ValueError:
+        raise ConfigurationError(
+            f"TOGA 2: the parameter {parameter.name} ({parameter.uuid}) is not a time. "
+            "Set its value to YYYY-MM-DD HH:MM:SS in UTC; nothing was moved."
+        ) from None
+
+
+class Progress:
+    """How far a run has handled what it reads, in the order of ``_updated``.
+
+    Once a record fails, progress stays at the newest handled value before it, whatever comes behind.
+    """
+
+    def __init__(self) -> None:
+        self._reached: datetime | None = None
+        self._before: datetime | None = None
+        self._is_blocked = False
+
+    @property
+    def reached(self) -> datetime | None:
+        """The newest ``_updated`` up to which everything is handled; None: nothing is."""
+        return self._reached
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether a record failed, so that nothing behind it counts."""
+        return self._is_blocked
+
+    def add(self, handled: Iterable[datetime], failed: Iterable[datetime | None] = ()) -> None:
+        """Take in one batch, which stands behind all batches before it.
+
+        Args:
+            handled: ``_updated`` of the records that are done.
+            failed: Of those that are not; None where it cannot be read: then the whole batch counts
+                as standing behind it.
+        """
+        if self._is_blocked:
+            return
+        handled, failed = sorted(handled), list(failed)
+        known = [moment for moment in failed if moment is not None]
+        first_failed = min(known, default=None)
+        if len(known) < len(failed):
+            first_failed = min([*known, *handled[:1]], default=self._reached or BEGINNING)
+        for moment in handled:
+            if first_failed is not None and moment >= first_failed:
+                break
+            self._step(moment)
+        if first_failed is not None:
+            self.block(first_failed)
+
+    def block(self, at: datetime) -> None:
+        """Let nothing at or behind ``at`` count any more."""
+        self._is_blocked = True
+        if self._reached is not None and self._reached >= at:
+            self._reached = self._before if self._before and self._before < at else None
+
+    def _step(self, moment: datetime) -> None:
+        if self._reached is None or moment > self._reached:
+            self._before, self._reached = self._reached, moment

@@ -1,0 +1,238 @@
+"""TOGA 2's records as they are read: parsed at the edge, trusted inside.
+
+Names as in ``spec/systems.md`` section 2. Unknown fields are ignored and never written back. A relation
+below the depth that was asked for is a stub that holds only a ``uuid``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+
+from elite_pipeline.toga2 import wire
+
+#: An identity; longer than the column that has to hold it would be cut there (systems.md 3).
+Uuid = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+def _instant(value: object) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError("expected a time")
+    return wire.parse_time(value)
+
+
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, populate_by_name=True, coerce_numbers_to_str=True
+    )
+
+
+class Stub(_Record):
+    """A relation: always its uuid, the rest only where it was expanded."""
+
+    uuid: Uuid
+
+
+class Record(_Record):
+    """What every record has. Times are aware, UTC, whole seconds."""
+
+    uuid: Uuid
+    created: Instant = Field(validation_alias=AliasChoices("_created", "created"))
+    updated: Instant = Field(validation_alias=AliasChoices("_updated", "updated"))
+
+
+R = TypeVar("R", bound=Record)
+
+
+class Contact(Record):
+    """A person on the client's side."""
+
+    first_name: str | None = Field(default=None, validation_alias="firstName")
+    last_name: str | None = Field(default=None, validation_alias="lastName")
+    email: str | None = None
+    phone: str | None = None
+    title: str | None = None
+    is_active: bool = Field(default=True, validation_alias="isActive")
+
+
+class Item(_Record):
+    """What kind of thing a unit is."""
+
+    uuid: str | None = None
+    name: str | None = None
+    manufacturer: str | None = None
+    category: str | None = None
+
+
+class Unit(Record):
+    """A thing that the client owns."""
+
+    name: str | None = None
+    serial_number: str | None = Field(default=None, validation_alias="serialNumber")
+    tag: str | None = None
+    is_active: bool = Field(default=True, validation_alias="isActive")
+    item: Item | None = None
+    contact: Stub | None = None
+
+
+class TicketTeam(Record):
+    """Who works on tickets."""
+
+    name: str
+    is_active: bool = Field(default=True, validation_alias="isActive")
+
+
+class PredefinedReply(Record):
+    """A canned answer; ``content`` is HTML."""
+
+    name: str
+    content: str | None = None
+    is_active: bool = Field(default=True, validation_alias="isActive")
+
+
+class TicketCategory(Record):
+    """One node of the category tree, three levels deep."""
+
+    name: str
+    parent: Stub | None = None
+    is_active: bool = Field(default=True, validation_alias="isActive")
+
+
+class CategoryPath(_Record):
+    """A ticket's category with its parents as far as they were expanded; a stub has no name."""
+
+    uuid: Uuid
+    name: str | None = None
+    parent: "CategoryPath | None" = None
+
+
+class Person(_Record):
+    """A ticket's contact; a stub has no names."""
+
+    uuid: Uuid
+    first_name: str | None = Field(default=None, validation_alias="firstName")
+    last_name: str | None = Field(default=None, validation_alias="lastName")
+    email: str | None = None
+
+
+class TicketNote(Record):
+    """A note under a ticket; ``body`` is HTML. ``is_external`` false means that it is private.
+
+    ``is_external`` has no default: a note that does not say whether it may be seen is refused, not
+    published by guess (sync.md 10.6).
+    """
+
+    is_external: bool = Field(validation_alias="isExternal")
+    body: str | None = None
+    author_name: str | None = Field(default=None, validation_alias="authorName")
+    author_email: str | None = Field(default=None, validation_alias="authorEmail")
+    ticket: Stub | None = None
+
+
+class Ticket(Record):
+    """A ticket without its notes; they are parsed one by one, so that one cannot spoil the rest.
+
+    ``description`` is HTML.
+    """
+
+    number: str | None = None
+    subject: str | None = None
+    description: str | None = None
+    status: str | None = None
+    priority: str | None = None
+    contact: Person | None = None
+    team: Stub | None = Field(default=None, validation_alias="ticketTeam")
+    category: CategoryPath | None = Field(default=None, validation_alias="ticketCategory")
+    unit: Stub | None = None
+
+
+class Parameter(Record):
+    """One of the client's parameters; the watermarks are kept as such [D]."""
+
+    name: str
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A record that could not be parsed.
+
+    Attributes:
+        name: What to call it: its uuid where it has one, else where it stood.
+        updated: When it says it was updated, where that much can be read.
+        reason: Which field is wrong and how; never the field's value.
+    """
+
+    name: str
+    updated: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed(Generic[R]):
+    """The records of a page, and those that are not what they should be."""
+
+    records: list[R]
+    malformed: list[Malformed]
+
+
+class RecordParser(Generic[R]):
+    """Parses raw records of one kind, a whole page at once where nothing is wrong with it."""
+
+    def __init__(self, model: type[R]) -> None:
+        self._model = model
+        self._page = TypeAdapter(list[model])  # type: ignore[valid-type]
+
+    def one(self, raw: object) -> R | Malformed:
+        """Parse one raw record."""
+        try:
+            return self._model.model_validate(raw)
+        except ValidationError as error:
+            return _malformed(raw, error)
+
+    def many(self, raws: Sequence[object]) -> Parsed[R]:
+        """Parse raw records; each malformed one is set apart and the rest go on."""
+        try:
+            return Parsed(self._page.validate_python(raws), [])
+        except ValidationError:
+            results = [self.one(raw) for raw in raws]
+        return Parsed(
+            [result for result in results if not isinstance(result, Malformed)],
+            [result for result in results if isinstance(result, Malformed)],
+        )
+
+
+def uuid_of(raw: object) -> str | None:
+    """Return a raw record's uuid, when it has one."""
+    uuid = raw.get("uuid") if isinstance(raw, dict) else None
+    return uuid if isinstance(uuid, str) and uuid else None
+
+
+def _malformed(raw: object, error: ValidationError) -> Malformed:
+    updated = None
+    if isinstance(raw, dict):
+        try:
+            updated = _instant(raw.get("_updated"))
+        except ValueError:
+            updated = None
+    problems = "; ".join(
+        f"{'.'.join(str(part) for part in detail['loc']) or 'record'}: "
+        f"{detail['msg'].removeprefix('Value error, ')}"
+        for detail in error.errors(include_url=False, include_input=False)[:5]
+    )
+    name = (uuid_of(raw) or "(a record without uuid)")[:64]
+    return Malformed(name=name, updated=updated, reason=f"not what TOGA 2 documents: {problems}")

@@ -1,0 +1,128 @@
+"""How TOGA 2 is spelled: every assumption about its wire, in one place.
+
+``spec/systems.md`` section 2 marks which of these are documented [D] and which assumed [A]; when an
+assumption turns out wrong, this is the file to change (``docs/assumptions.md`` says which line).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pydantic_core import from_json
+
+#: How TOGA 2 writes times: UTC [A zone], one-second resolution.
+TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+#: Documented page size [D]; a page shorter than this is the last [A].
+PAGE_SIZE = 200
+#: The order that paging relies on [A].
+ORDER_BY = "_updated,uuid"
+#: The depth that brings a ticket with its notes and their files, and a category with its parents [D].
+FULL_DEPTH = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of record: its route (kebab-case plural) and its envelope key (camelCase plural) [D].
+
+    Attributes:
+        children: Key under which a ticket-like record carries its notes; None for the others.
+    """
+
+    route: str
+    key: str
+    children: str | None = None
+
+
+CONTACTS = Resource("contacts", "contacts")
+UNITS = Resource("units", "units")
+TICKET_TEAMS = Resource("ticket-teams", "ticketTeams")
+PREDEFINED_REPLIES = Resource("predefined-replies", "predefinedReplies")
+TICKET_CATEGORIES = Resource("ticket-categories", "ticketCategories")
+TICKETS = Resource("tickets", "tickets", children="ticketNotes")
+TICKET_NOTES = Resource("ticket-notes", "ticketNotes")
+PARAMETERS = Resource("parameters", "parameters")
+
+
+def client_header(client_uuid: str) -> tuple[str, str]:
+    """Return the header that says which client a call is for [A]."""
+    return "X-Client-Uuid", client_uuid
+
+
+def where(field: str, operator: str, value: str) -> tuple[str, str]:
+    """Return one filter of a list call; several are AND-ed [A]."""
+    return f"where[{field} {operator}]", value
+
+
+def format_time(instant: datetime) -> str:
+    """Return an aware instant as TOGA 2 writes it, in UTC and whole seconds."""
+    return instant.astimezone(UTC).strftime(TIME_FORMAT)
+
+
+def parse_time(text: str) -> datetime:
+    """Return a time of TOGA 2 as an aware UTC instant.
+
+    Raises:
+        ValueError: The text is not spelled ``YYYY-MM-DD HH:MM:SS``.
+    """
+    # several times as fast as strptime, which counts with a hundred thousand records
+    if len(text) != 19 or text[10] != " " or text[4] != "-" or not text.isascii():
+        raise ValueError("expected a time spelled YYYY-MM-DD HH:MM:SS")
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def list_params(
+    filters: Sequence[tuple[str, str]], *, page: int, limit: int, depth: int
+) -> list[tuple[str, str]]:
+    """Return the query of a list call [A]."""
+    return [
+        *filters,
+        ("orderBy", ORDER_BY),
+        ("page", str(page)),
+        ("limit", str(limit)),
+        ("depth", str(depth)),
+    ]
+
+
+def read_list(resource: Resource, body: bytes) -> list[object]:
+    """Return the records of a list answer, unparsed.
+
+    Raises:
+        ValueError: The body is not JSON, or not an envelope with a list.
+    """
+    content = _open_envelope(resource, body)
+    if isinstance(content, list):
+        return content
+    raise ValueError(f"data.{resource.key} is not a list")
+
+
+def read_one(resource: Resource, body: bytes) -> dict[str, object]:
+    """Return the one object of an answer: the envelope's key stays plural for one object too [D].
+
+    Raises:
+        ValueError: The body is not JSON, or not an envelope with one object.
+    """
+    content = _open_envelope(resource, body)
+    if isinstance(content, dict):
+        return content
+    raise ValueError(f"data.{resource.key} is not one object")
+
+
+def _open_envelope(resource: Resource, body: bytes) -> object:
+    document = from_json(body)
+    data = document.get("data") if isinstance(document, dict) else None
+    if not isinstance(data, dict) or resource.key not in data:
+        raise ValueError(f"there is no data.{resource.key} in the answer")
+    return data[resource.key]
+
+
+def read_error(body: bytes) -> tuple[str | None, str]:
+    """Return code and message of a failed answer; a body of any other kind gives neither [A]."""
+    try:
+        document = from_json(body)
+    except ValueError:
+        return None, ""
+    error = document.get("error") if isinstance(document, Mapping) else None
+    if not isinstance(error, Mapping):
+        return None, ""
+    code, message = error.get("code"), error.get("message")
+    return (code if isinstance(code, str) else None), (message if isinstance(message, str) else "")

@@ -1,0 +1,337 @@
+"""One HTTP session for all: pooled connections, timeouts, bounded retries, counting.
+
+The one owner of retries for a call (``design.md``, wall 4). It knows nothing of any one system: who
+calls says which address, which credentials, and whether repeating the call is harmless.
+
+What does not belong here: how a system spells its requests (``toga2``, ``freshservice``).
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import urllib3.exceptions
+from requests.adapters import HTTPAdapter
+
+from elite_pipeline.errors import (
+    HttpStatusError,
+    PermanentError,
+    PipelineError,
+    TransientError,
+    UnreachableError,
+    http_error,
+    http_status_kind,
+)
+from elite_pipeline.transport.redaction import Redactor
+from elite_pipeline.transport.retrying import RetryPolicy, parse_retry_after
+
+T = TypeVar("T")
+#: Reads an error body into ``(code, message)``; either may be empty.
+ErrorReader = Callable[[bytes], tuple[str | None, str]]
+
+#: Larger than any page of tickets with their notes; an answer beyond it is not read on.
+DEFAULT_MAX_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One attempt at one call, as it went: what a log of calls is made of.
+
+    Attributes:
+        status: HTTP status, or None when no whole answer came.
+        seconds: From sending to the answer's last byte.
+        attempt: From 1.
+        error: Why there is no answer, secrets removed; None when there is one.
+    """
+
+    method: str
+    url: str
+    status: int | None
+    seconds: float
+    attempt: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """A successful answer, its body parsed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: T
+
+
+class _NoAnswerError(Exception):
+    """No whole answer came. ``sent`` tells whether the request may have reached the server."""
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent = sent
+
+
+class Transport:
+    """Sends requests to one host on behalf of one client. Safe to use from several threads.
+
+    Args:
+        system: The system's name for messages, e.g. ``TOGA 2``.
+        base_url: Where it is; also what proxies and certificates are looked up for.
+        pool_size: Connections kept, and so requests at once.
+        redactor: Applied to everything that ends in a message.
+        connect_timeout: Seconds.
+        read_timeout: Seconds without a byte.
+        sleep, rng, clock: Taken from outside, so that tests own time and chance.
+        on_exchange: Told of every attempt.
+    """
+
+    def __init__(
+        self,
+        *,
+        system: str,
+        base_url: str,
+        pool_size: int,
+        redactor: Redactor,
+        retry: RetryPolicy | None = None,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 60.0,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        sleep: Callable[[float], None] = time.sleep,
+        rng: random.Random | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_exchange: Callable[[Exchange], None] | None = None,
+    ) -> None:
+        self.system = system
+        self.redact = redactor
+        self._host = urlsplit(base_url).netloc
+        self._retry = retry or RetryPolicy()
+        self._timeout = (connect_timeout, read_timeout)
+        self._max_bytes = max_bytes
+        self._sleep = sleep
+        self._rng = rng or random.Random()
+        self._clock = clock
+        self._on_exchange = on_exchange
+        self._count = 0
+        self._count_lock = threading.Lock()
+        self._session = requests.Session()
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=pool_size, pool_block=True)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+        # Looked up once instead of on every request; netrc must never replace our credentials.
+        surroundings = self._session.merge_environment_settings(base_url, {}, None, None, None)
+        self._session.proxies = surroundings["proxies"]
+        self._session.verify = surroundings["verify"]
+        self._session.trust_env = False
+
+    @property
+    def calls(self) -> int:
+        """Requests sent so far, every attempt counted."""
+        with self._count_lock:
+            return self._count
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._session.close()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        parse: Callable[[bytes], T],
+        read_error: ErrorReader,
+        headers: Mapping[str, str],
+        auth: tuple[str, str],
+        params: Sequence[tuple[str, str]] = (),
+        body: bytes | None = None,
+        repeatable: bool,
+    ) -> Answer[T]:
+        """Send one request and return its parsed answer.
+
+        Args:
+            parse: Reads the body; a ``ValueError`` from it counts as an answer cut on the way.
+            read_error: Reads a failed answer's body into code and message.
+            repeatable: Whether doing it twice is the same as doing it once. When it is not, only an
+                attempt that certainly had no effect is repeated.
+
+        Raises:
+            TransientError: Retries are used up, or a request that must not be repeated got no
+                answer: its outcome is unknown.
+            PermanentError: The server refuses this request, now and later.
+            SystemicError: Credentials refused, or the host cannot be reached.
+        """
+        what = f"{method} {urlsplit(url).path}"
+        for attempt in range(1, self._retry.attempts + 1):
+            last = attempt == self._retry.attempts
+            error: PipelineError
+            try:
+                status, answer_headers, content = self._once(
+                    method,
+                    url,
+                    params=params,
+                    headers=headers,
+                    auth=auth,
+                    body=body,
+                    attempt=attempt,
+                )
+                if status < 300:
+                    return Answer(status, answer_headers, self._parsed(parse, content))
+                error = self._status_error(what, status, answer_headers, read_error(content))
+                wait = self._wait_before_retry(error, status, answer_headers, attempt, repeatable)
+            except _NoAnswerError as no_answer:
+                error = self._no_answer_error(what, no_answer, attempt)
+                can_repeat = repeatable or not no_answer.sent
+                wait = self._retry.delay(attempt, self._rng) if can_repeat else None
+            if wait is None or last:
+                raise error
+            self._sleep(wait)
+        raise AssertionError("a call is tried at least once")
+
+    def _once(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Sequence[tuple[str, str]],
+        headers: Mapping[str, str],
+        auth: tuple[str, str],
+        body: bytes | None,
+        attempt: int,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        with self._count_lock:
+            self._count += 1
+        started = time.perf_counter()
+        status: int | None = None
+        problem: str | None = None
+        try:
+            with self._session.request(
+                method,
+                url,
+                params=list(params),
+                headers=dict(headers),
+                auth=auth,
+                data=body,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                content = response.raw.read(self._max_bytes + 1, decode_content=True)
+                if len(content) > self._max_bytes:
+                    raise PermanentError(
+                        f"{self.system}: {method} {urlsplit(url).path} answered with more than "
+                        f"{self._max_bytes} bytes; it was not read on."
+                    )
+                status = response.status_code
+                return status, response.headers, content
+        except requests.exceptions.ConnectTimeout as error:
+            problem = "connecting timed out"
+            raise _NoAnswerError(problem, sent=False) from error
+        except (requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
+            problem = self._reason(error)
+            raise _NoAnswerError(problem, sent=False) from error
+        except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
+            problem = f"no answer within {self._timeout[1]:g} s"
+            raise _NoAnswerError(problem, sent=True) from error
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+            problem = self._reason(error)
+            raise _NoAnswerError(problem, sent=not _never_connected(error)) from error
+        finally:
+            if self._on_exchange is not None:
+                self._on_exchange(
+                    Exchange(
+                        method,
+                        self.redact(url),
+                        status,
+                        time.perf_counter() - started,
+                        attempt,
+                        problem,
+                    )
+                )
+
+    def _parsed(self, parse: Callable[[bytes], T], content: bytes) -> T:
+        try:
+            return parse(content)
+        except ValueError as error:
+            raise _NoAnswerError("the answer's body is cut or not valid JSON", sent=True) from error
+
+    def _wait_before_retry(
+        self,
+        error: PipelineError,
+        status: int,
+        headers: Mapping[str, str],
+        attempt: int,
+        repeatable: bool,
+    ) -> float | None:
+        """Return the seconds to wait, or None when the call must not be tried again."""
+        # 429 says that the request was turned away unread; any other failure may have had an effect
+        if error.kind != "transient" or not (repeatable or status == 429):
+            return None
+        asked = parse_retry_after(headers.get("Retry-After"), self._clock())
+        if asked is None:
+            return self._retry.delay(attempt, self._rng)
+        return asked if asked <= self._retry.max_retry_after_seconds else None
+
+    def _status_error(
+        self, what: str, status: int, headers: Mapping[str, str], said: tuple[str | None, str]
+    ) -> HttpStatusError:
+        code, message = said
+        detail = f" {code}" if code else ""
+        if message:
+            detail += f": {self.redact(message[:300])}"
+        advice = ""
+        if 300 <= status < 400:
+            advice = (
+                " It redirects, which is not followed with credentials; "
+                "set its base URL to the final address."
+            )
+        elif http_status_kind(status) == "systemic":
+            advice = " The credentials are refused: check the client's API key, secret and uuid."
+        elif headers.get("Retry-After"):
+            advice = f" It asks to wait: Retry-After {self.redact(headers['Retry-After'][:40])}."
+        return http_error(
+            f"{self.system} ({self._host}): {what} answered {status}{detail}.{advice}",
+            status=status,
+            code=code,
+        )
+
+    def _no_answer_error(self, what: str, problem: _NoAnswerError, attempt: int) -> PipelineError:
+        tries = f" after {attempt} attempts" if attempt > 1 else ""
+        if not problem.sent:
+            return UnreachableError(
+                f"{self.system} cannot be reached at {self._host}{tries}: {problem}. "
+                "Check its base URL, and that the host is up and reachable from here."
+            )
+        return TransientError(
+            f"{self.system} ({self._host}): {what} got no whole answer{tries}: {problem}."
+        )
+
+    def _reason(self, error: Exception) -> str:
+        """Say what went wrong in a few words, without the request's address and headers."""
+        cause: BaseException = error
+        while (deeper := _deeper(cause)) is not None:
+            cause = deeper
+        text = self.redact(str(cause)) or type(cause).__name__
+        return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _deeper(error: BaseException) -> BaseException | None:
+    """Return what an error of requests or urllib3 wraps, innermost last."""
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, BaseException):
+        return reason
+    wrapped = [argument for argument in error.args if isinstance(argument, BaseException)]
+    return wrapped[0] if wrapped else None
+
+
+def _never_connected(error: BaseException) -> bool:
+    """Tell whether no connection was made at all, so that nothing can have had an effect."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, urllib3.exceptions.NewConnectionError):
+            return True
+        seen = _deeper(seen)
+    return False
