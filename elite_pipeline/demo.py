@@ -11,6 +11,8 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from elite_pipeline.errors import ConfigurationError
+
 #: The registry that a checkout without settings runs on; it ships inside the package.
 DEMO_REGISTRY = Path(__file__).with_name("demo_clients.yaml")
 
@@ -47,10 +49,16 @@ def demo_dir() -> Path:
 
 
 def toga2_port() -> int:
-    """Return the port of the sandbox's TOGA 2 (``TOGA2_PORT``)."""
-    return int(os.environ.get("TOGA2_PORT", DEFAULT_TOGA2_PORT))
+    """Return the port of the sandbox's TOGA 2 (``TOGA2_PORT``).
+
+    Raises:
+        ConfigurationError: It is not a number.
+    """
+    return _port("TOGA2_PORT", DEFAULT_TOGA2_PORT)
 
 
-def dagster_port() -> int:
-    """Return the port of the Dagster page (``DAGSTER_PORT``)."""
-    return int(os.environ.get("DAGSTER_PORT", DEFAULT_DAGSTER_PORT))
+def _port(variable: str, default: int) -> int:
+    text = os.environ.get(variable) or str(default)
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise ConfigurationError(f"{variable}: expected a port number from 1 to 65535.")
+    return int(text)

@@ -1,0 +1,111 @@
+"""The one table of what the demo runs: which commands, in which environment.
+
+Everything goes through command lines, the sandbox's included, so that whatever the launcher does
+can be typed by hand as well.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from elite_pipeline.launcher.folder import DemoFolder
+from elite_pipeline.launcher.ports import LOOPBACK, Port
+from elite_pipeline.settings import Settings
+
+#: The job that materializes everything of one client.
+EVERYTHING_JOB = "everything"
+
+_SANDBOX = (sys.executable, "-m", "elite_pipeline.cli", "sandbox")
+_HELPDESK = (*_SANDBOX, "togadesk")
+_TOGA2 = (*_SANDBOX, "toga2")
+
+#: Secrets are one variable per client; see ``.env.example``.
+_SECRET_SUFFIXES = ("_API_KEY", "_API_SECRET", "_WEBHOOK_SECRET")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command that is run to its end when the demo is filled.
+
+    Attributes:
+        title: What it does, as a person would say it.
+        command: Program and arguments.
+    """
+
+    title: str
+    command: Sequence[str]
+
+
+def fill_steps(folder: DemoFolder) -> tuple[Step, ...]:
+    """Return what fills an empty demo folder, in order."""
+    helpdesk = ("--url", f"sqlite:///{folder.helpdesk_database}")
+    return (
+        Step(
+            "Making the helpdesk's database",
+            (*_HELPDESK, "create", *helpdesk, "--uploads", str(folder.uploads)),
+        ),
+        Step("Adding what people made there by hand", (*_HELPDESK, "seed", *helpdesk)),
+        Step(
+            "Filling TOGA 2 with made-up data",
+            (*_TOGA2, "fill", "--data", str(folder.toga2_database)),
+        ),
+    )
+
+
+def toga2_command(folder: DemoFolder, port: Port) -> tuple[str, ...]:
+    """Return what serves the sandbox's TOGA 2; it listens on loopback only."""
+    return (
+        *(*_TOGA2, "serve", "--data", str(folder.toga2_database)),
+        *("--port", str(port.number)),
+    )
+
+
+def toga2_health_url(port: Port) -> str:
+    """Return the address that answers once the sandbox's TOGA 2 is up."""
+    return f"http://{LOOPBACK}:{port.number}/_sandbox/health"
+
+
+def edit_hint(port: Port) -> str:
+    """Return what a person types to make changes in the sandbox's TOGA 2."""
+    program = Path(sys.executable).with_name("elite-pipeline")
+    if program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    return f"{program} sandbox toga2 edit --port {port.number} --client elite --tickets 3 --notes 2"
+
+
+def dagster_command(workspace: Path, port: Port) -> tuple[str, ...]:
+    """Return what runs Dagster's page and its daemon."""
+    return (
+        *(sys.executable, "-m", "dagster", "dev"),
+        *("--workspace", str(workspace)),
+        *("--host", LOOPBACK, "--port", str(port.number)),
+        *("--log-level", "info"),
+    )
+
+
+def demo_environment(
+    folder: DemoFolder, *, ports: Sequence[Port], environ: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Return the environment of everything that the demo starts.
+
+    The pipeline's own settings are taken out, secrets included: the demo must not reach a real
+    system because its addresses happen to be exported in the terminal. Without settings everything
+    runs on the demo's defaults.
+    """
+    settings = {name.upper() for name in Settings.model_fields}
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name.upper() not in settings and not name.upper().endswith(_SECRET_SUFFIXES)
+    }
+    return kept | {
+        "DEMO_DIR": str(folder.root),
+        "DAGSTER_HOME": str(folder.dagster_home),
+        # A proxy has no business on loopback.
+        "NO_PROXY": f"{LOOPBACK},localhost",
+        "no_proxy": f"{LOOPBACK},localhost",
+        "PYTHONUNBUFFERED": "1",
+        **{port.variable: str(port.number) for port in ports},
+    }

@@ -1,0 +1,64 @@
+"""The environment in which the demo runs: nothing of the real systems gets into it."""
+
+from pathlib import Path
+
+import pytest
+
+from elite_pipeline.launcher import steps
+from elite_pipeline.launcher.folder import DemoFolder
+from elite_pipeline.launcher.ports import Port
+
+PORTS = (Port("TOGA2_PORT", "TOGA 2", 9002), Port("DAGSTER_PORT", "Dagster's page", 9003))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ELITE_PIPELINE_CLIENTS",
+        "TOGA2_BASE_URL",
+        "TOGADESK_DATABASE_URL",
+        "togadesk_uploads_dir",
+        "PIPELINE_DATABASE_URL",
+        "CLIENT_LOGS_DATABASE_URL",
+        "SENTRY_DSN",
+        "ELITE_TOGA2_API_KEY",
+        "COMPASS_USA_TOGA2_API_SECRET",
+        "ELITE_FRESHSERVICE_API_KEY",
+        "ELITE_WEBHOOK_SECRET",
+    ],
+)
+def test_no_real_setting_or_secret_reaches_the_demo(name: str) -> None:
+    environ = steps.demo_environment(
+        DemoFolder(Path("/demo")), ports=PORTS, environ={name: "real", "PATH": "/bin"}
+    )
+    assert name not in environ
+    assert environ["PATH"] == "/bin"
+
+
+def test_everything_runs_on_the_demos_folder_and_ports() -> None:
+    environ = steps.demo_environment(
+        DemoFolder(Path("/demo")),
+        ports=PORTS,
+        environ={"DAGSTER_HOME": "/real", "TOGA2_PORT": "1", "NO_PROXY": ""},
+    )
+    assert environ["DEMO_DIR"] == "/demo"
+    assert environ["DAGSTER_HOME"] == "/demo/dagster_home"
+    assert environ["TOGA2_PORT"] == "9002"
+    assert environ["DAGSTER_PORT"] == "9003"
+    assert environ["NO_PROXY"] == "127.0.0.1,localhost"
+
+
+def test_what_the_demo_suggests_and_runs_names_its_port_and_folder() -> None:
+    folder = DemoFolder(Path("/demo"))
+    assert "--port 9002 --client elite" in steps.edit_hint(PORTS[0])
+    assert steps.toga2_health_url(PORTS[0]).startswith("http://127.0.0.1:9002/")
+    serve = steps.toga2_command(folder, PORTS[0])
+    assert serve[-4:] == ("--data", "/demo/toga2.sqlite", "--port", "9002")
+    dagster = steps.dagster_command(Path("/checkout/workspace.yaml"), PORTS[1])
+    assert dagster[dagster.index("--host") + 1] == "127.0.0.1"
+
+
+def test_all_that_fills_the_demo_stays_in_its_folder() -> None:
+    words = [word for step in steps.fill_steps(DemoFolder(Path("/demo"))) for word in step.command]
+    paths = {word for word in words if "/demo" in word}
+    assert paths == {"sqlite:////demo/togadesk.sqlite", "/demo/uploads", "/demo/toga2.sqlite"}
