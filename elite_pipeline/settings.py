@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -93,11 +93,15 @@ class Settings(BaseSettings):
             f"http://127.0.0.1:{demo.toga2_port()}/v2" if self.is_demo else TOGA2_PRODUCTION_URL
         )
         url = self.toga2_base_url or default
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            is_address = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:  # a port that is no number, half an IPv6 address
+            is_address = False
+        if not is_address:
             raise ConfigurationError(
                 f"TOGA2_BASE_URL: expected an http or https address such as {TOGA2_PRODUCTION_URL}."
-            )
+            ) from None
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ConfigurationError(
                 "TOGA2_BASE_URL: expected an address without credentials, query or fragment; "
@@ -179,7 +183,9 @@ class Settings(BaseSettings):
         ):
             if url is not None:
                 password = urlsplit(url.get_secret_value()).password
-                found.update({url.get_secret_value()} | ({password} if password else set()))
+                found.add(url.get_secret_value())
+                if password:
+                    found |= {password, unquote(password)}
         if self.sentry_dsn is not None:
             found.add(self.sentry_dsn.get_secret_value())
         return frozenset(found)

@@ -6,6 +6,7 @@ from datetime import datetime
 import dagster as dg
 
 from elite_pipeline.sync.results import Change, FlowResult, RecordFailure
+from elite_pipeline.sync.watermarks import BEGINNING
 
 #: Text from outside is shown this far, so that one long subject does not fill the page.
 _MAX_TEXT = 200
@@ -23,41 +24,39 @@ def result_metadata(result: FlowResult) -> Metadata:
             )
         }
     shown: dict[str, dg.MetadataValue] = {
-        name: dg.MetadataValue.int(count)
-        for name, count in (
-            ("created", result.created),
-            ("updated", result.updated),
-            ("adopted", result.adopted),
-            ("unchanged", result.unchanged),
-            ("inactive", result.inactive),
-            ("vanished", result.vanished),
-            ("failed", result.failed),
-            *result.details.items(),
-            ("API calls", result.api_calls),
-            ("SQL reads", result.sql_reads),
-            ("SQL writes", result.sql_writes),
-        )
+        "created": dg.MetadataValue.int(result.created),
+        "updated": dg.MetadataValue.int(result.updated),
+        "adopted": dg.MetadataValue.int(result.adopted),
+        "unchanged": dg.MetadataValue.int(result.unchanged),
+        "inactive": dg.MetadataValue.int(result.inactive),
+        "vanished": dg.MetadataValue.int(result.vanished),
+        "failed": dg.MetadataValue.int(result.failed),
     }
-    shown["seconds"] = dg.MetadataValue.float(round(result.seconds, 3))
-    for name, moment in (
-        ("watermark before", result.watermark_before),
-        ("watermark after", result.watermark_after),
-        ("started from", result.started_from),
-    ):
-        shown[name] = _moment(moment)
-    if result.changes:
-        shown["changes"] = _table([_change(change) for change in result.changes])
+    # what went wrong stands where it is seen first, and what it cost at the end
     if result.failures:
         shown["failures"] = _table([_failure(failure) for failure in result.failures])
     if result.remarks:
         shown["remarks"] = dg.MetadataValue.md("\n".join(f"- {text}" for text in result.remarks))
+    if result.changes:
+        shown["changes"] = _table([_change(change) for change in result.changes])
+    shown |= {name: dg.MetadataValue.int(count) for name, count in result.details.items()}
+    shown |= {
+        "watermark before": _moment(result.watermark_before),
+        "watermark after": _moment(result.watermark_after),
+        "started from": _moment(result.started_from),
+        "API calls": dg.MetadataValue.int(result.api_calls),
+        "SQL reads": dg.MetadataValue.int(result.sql_reads),
+        "SQL writes": dg.MetadataValue.int(result.sql_writes),
+        "seconds": dg.MetadataValue.float(round(result.seconds, 3)),
+    }
     return shown
 
 
 def _moment(moment: datetime | None) -> dg.MetadataValue:
     """Show an instant as TOGA 2 writes it: what an operator pastes into ``since``."""
-    text = f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment is not None else "from the beginning"
-    return dg.MetadataValue.text(text)
+    if moment is None or moment <= BEGINNING:
+        return dg.MetadataValue.text("the beginning")
+    return dg.MetadataValue.text(f"{moment:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def _change(change: Change) -> dict[str, str]:

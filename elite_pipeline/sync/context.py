@@ -32,6 +32,8 @@ class Options:
                 "'since' and 'full' exclude each other: choose a watermark to start from, "
                 "or compare everything."
             )
+        if self.since is not None and self.since.tzinfo is None:
+            raise ConfigurationError("'since' needs a time zone: e.g. 2026-06-10 00:00:00 in UTC.")
 
 
 def parse_since(text: str | None) -> datetime | None:

@@ -30,7 +30,8 @@ class Watermarks:
 
     def __init__(self, toga2: Toga2Client) -> None:
         self._toga2 = toga2
-        self._known: dict[str, datetime] | None = None
+        self._stored: list[Parameter] | None = None
+        self._advanced: dict[str, datetime] = {}
 
     def get(self, name: str) -> datetime:
         """Return a stored watermark, aware, UTC; :data:`BEGINNING` when there is none.
@@ -38,13 +39,15 @@ class Watermarks:
         Raises:
             ConfigurationError: The parameter holds something that is not a time.
         """
-        if self._known is None:
-            self._known = {}
-            for parameter in self._toga2.parameters(ALL):
-                moment = _parse(parameter)
-                # two of one name: the earlier one is the safe one, it only costs reading again
-                self._known[parameter.name] = min(moment, self._known.get(parameter.name, moment))
-        return self._known.get(name, BEGINNING)
+        if name in self._advanced:
+            return self._advanced[name]
+        if self._stored is None:
+            self._stored = self._toga2.parameters(ALL)
+        # only now: what another one holds is that flow's affair. Two of one name: the earlier one is
+        # the safe one, it only costs reading again
+        return min(
+            (_parse(stored) for stored in self._stored if stored.name == name), default=BEGINNING
+        )
 
     def advance(self, name: str, to: datetime) -> datetime:
         """Store a later watermark and return what is stored then.
@@ -70,8 +73,7 @@ class Watermarks:
                     self._toga2.update(
                         wire.PARAMETERS, parameter.uuid, {"value": wire.format_time(to)}
                     )
-        if self._known is not None:
-            self._known[name] = to
+        self._advanced[name] = to
         return to
 
 

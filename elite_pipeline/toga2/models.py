@@ -37,7 +37,13 @@ Instant = Annotated[datetime, BeforeValidator(_instant)]
 
 class _Record(BaseModel):
     model_config = ConfigDict(
-        extra="ignore", frozen=True, populate_by_name=True, coerce_numbers_to_str=True
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        coerce_numbers_to_str=True,
+        # beyond any answer; with a limit pydantic looks into a text, and refuses half a surrogate pair,
+        # which no database and no log could take
+        str_max_length=1 << 30,
     )
 
 
@@ -217,9 +223,9 @@ class RecordParser(Generic[R]):
 
 
 def uuid_of(raw: object) -> str | None:
-    """Return a raw record's uuid, when it has one."""
+    """Return a raw record's uuid, when it has one that can be shown and stored."""
     uuid = raw.get("uuid") if isinstance(raw, dict) else None
-    return uuid if isinstance(uuid, str) and uuid else None
+    return uuid if isinstance(uuid, str) and uuid and uuid.isprintable() else None
 
 
 def _malformed(raw: object, error: ValidationError) -> Malformed:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
 
 from elite_pipeline.errors import (
     HttpStatusError,
@@ -213,19 +214,21 @@ class Transport:
                 url,
                 params=list(params),
                 headers=dict(headers),
-                auth=auth,
+                # as bytes: requests would encode text as latin-1, which not every secret is
+                auth=HTTPBasicAuth(auth[0].encode(), auth[1].encode()),
                 data=body,
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,
             ) as response:
                 content = response.raw.read(self._max_bytes + 1, decode_content=True)
-                if len(content) > self._max_bytes:
-                    raise PermanentError(
-                        f"{self.system}: {method} {urlsplit(url).path} answered with more than "
-                        f"{self._max_bytes} bytes; it was not read on."
-                    )
                 status = response.status_code
+                if len(content) > self._max_bytes:
+                    problem = f"more than {self._max_bytes} bytes"
+                    raise PermanentError(
+                        f"{self.system}: {method} {urlsplit(url).path} answered with {problem}; "
+                        "it was not read on."
+                    )
                 return status, response.headers, content
         except requests.exceptions.ConnectTimeout as error:
             problem = "connecting timed out"
@@ -279,9 +282,10 @@ class Transport:
         self, what: str, status: int, headers: Mapping[str, str], said: tuple[str | None, str]
     ) -> HttpStatusError:
         code, message = said
-        detail = f" {code}" if code else ""
+        # redacted before it is cut: half a secret would not be recognised
+        detail = f" {self.redact(code)[:40]}" if code else ""
         if message:
-            detail += f": {self.redact(message[:300])}"
+            detail += f": {self.redact(message)[:300]}"
         advice = ""
         if 300 <= status < 400:
             advice = (
@@ -291,7 +295,7 @@ class Transport:
         elif http_status_kind(status) == "systemic":
             advice = " The credentials are refused: check the client's API key, secret and uuid."
         elif headers.get("Retry-After"):
-            advice = f" It asks to wait: Retry-After {self.redact(headers['Retry-After'][:40])}."
+            advice = f" It asks to wait: Retry-After {self.redact(headers['Retry-After'])[:40]}."
         return http_error(
             f"{self.system} ({self._host}): {what} answered {status}{detail}.{advice}",
             status=status,

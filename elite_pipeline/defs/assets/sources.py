@@ -23,7 +23,7 @@ _DESCRIPTIONS = {
 }
 
 
-def source_specs(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetSpec]:
+def source_specs() -> list[dg.AssetSpec]:
     """Return the source systems' assets."""
     return [
         dg.AssetSpec(
@@ -31,7 +31,6 @@ def source_specs(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetSpec]
             description=f"TOGA 2, the system of record. {description}",
             group_name=TOGA2,
             kinds={"api"},
-            partitions_def=partitions,
         )
         for key, description in _DESCRIPTIONS.items()
     ]
