@@ -10,6 +10,7 @@ import sys
 
 import click
 from dotenv import load_dotenv
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -60,10 +61,10 @@ def sync(client: str, flows: tuple[str, ...], since: str | None, full: bool) -> 
 
 
 def _show(results: list[FlowResult]) -> None:
-    console = Console()
-    table = Table(
-        "flow", "created", "updated", "unchanged", "failed", "API calls", "watermark (UTC)"
-    )
+    # what a program or a log reads is not folded to the width of a terminal that is not there
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    headers = ("flow", "created", "updated", "unchanged", "failed", "calls", "watermark (UTC)")
+    table = Table(*headers, box=SIMPLE)
     for result in results:
         if not result.is_on:
             table.add_row(result.flow, "switched off")

@@ -4,6 +4,7 @@ import logging
 
 import dagster as dg
 
+from elite_pipeline import demo
 from elite_pipeline.defs import jobs
 from elite_pipeline.defs.assets.reference_data import reference_data_assets
 from elite_pipeline.defs.assets.sources import source_specs
@@ -43,7 +44,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *ticket_delta_assets(partitions),
         ],
         jobs=jobs.JOBS,
-        schedules=client_schedules(registry, is_demo=settings.is_demo),
+        schedules=client_schedules(registry, is_demo=settings.is_demo and demo.is_supervised()),
         resources={"systems": client_systems(settings)},
         # a process per step would double what a run costs, and steps of a run share connections
         executor=dg.in_process_executor,

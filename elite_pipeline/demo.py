@@ -43,6 +43,11 @@ def demo_credentials(client: str) -> DemoCredentials:
     )
 
 
+def is_supervised() -> bool:
+    """Tell whether this process belongs to a running demo, whose sandbox is up beside it."""
+    return "DEMO_DIR" in os.environ
+
+
 def demo_dir() -> Path:
     """Return the folder that holds all of the demo's data (``DEMO_DIR``, default ``.demo``)."""
     return Path(os.environ.get("DEMO_DIR", ".demo")).absolute()

@@ -25,7 +25,7 @@ _UNDER_WAY = [
 def client_schedules(registry: Registry, *, is_demo: bool) -> list[dg.ScheduleDefinition]:
     """Return two schedules per client: tickets often, reference data now and then.
 
-    They are on by themselves in the demo, and off elsewhere until an operator switches them on.
+    They are on by themselves in a running demo, and off elsewhere until an operator switches them on.
     """
     status = dg.DefaultScheduleStatus.RUNNING if is_demo else dg.DefaultScheduleStatus.STOPPED
     schedules = []

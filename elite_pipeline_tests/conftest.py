@@ -1,0 +1,7 @@
+"""Plugs the fixtures in that live beside what they make, in ``support``."""
+
+pytest_plugins = [
+    "elite_pipeline_tests.support.mariadb",
+    "elite_pipeline_tests.support.helpdesks",
+    "elite_pipeline_tests.support.systems",
+]

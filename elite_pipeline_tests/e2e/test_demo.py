@@ -1,0 +1,166 @@
+"""The demo as an operator sees it: one command, real Dagster, real runs, and nothing left behind."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from elite_pipeline_tests.support.mariadb import free_port
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+#: On a busy machine the start of Dagster alone takes most of a minute.
+PATIENCE_SECONDS = 300.0
+
+RUNS = """
+{ runsOrError { ... on Runs { results { jobName status tags { key value } } } } }
+"""
+
+
+class Demo:
+    """A running demo, with ports and a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.output = folder.with_name("output.txt")
+        self.dagster_port, self.toga2_port = free_port(), free_port()
+        self.environ = {
+            **os.environ,
+            "DEMO_DIR": str(folder),
+            "DAGSTER_PORT": str(self.dagster_port),
+            "TOGA2_PORT": str(self.toga2_port),
+        }
+        self.process = self.start()
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Start it as ``make demo`` does."""
+        with self.output.open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "elite_pipeline.cli", "demo"],
+                env=self.environ,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def eventually(self, condition: Callable[[], object], what: str) -> None:
+        """Wait for something that the demo's processes bring about."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        pause = threading.Event()
+        while not condition():
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                pytest.fail(f"{what}: this did not come true.\n{self.output.read_text()}")
+            pause.wait(0.25)
+
+    def is_up(self) -> bool:
+        """Tell whether it has said so."""
+        return "The demo is up" in self.output.read_text()
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the runs that Dagster's page shows."""
+        answer = requests.post(
+            f"http://127.0.0.1:{self.dagster_port}/graphql", json={"query": RUNS}, timeout=30
+        )
+        found: list[dict[str, Any]] = answer.json()["data"]["runsOrError"]["results"]
+        return found
+
+    def succeeded(self, job: str) -> set[str]:
+        """Return the clients for which a run of a job has succeeded."""
+        return {
+            tag["value"]
+            for run in self.runs()
+            if run["jobName"] == job and run["status"] == "SUCCESS"
+            for tag in run["tags"]
+            if tag["key"] == "dagster/partition"
+        }
+
+    def helpdesk(self, statement: str) -> list[tuple[Any, ...]]:
+        """Read from the helpdesk's database."""
+        with closing(sqlite3.connect(self.folder / "togadesk.sqlite", timeout=30)) as database:
+            return database.execute(statement).fetchall()
+
+    def edit(self) -> str:
+        """Make changes in TOGA 2 as the demo suggests, and return what the command said."""
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "elite_pipeline.cli", "sandbox", "toga2", "edit"),
+                *("--port", str(self.toga2_port), "--client", "elite", "--notes", "3"),
+            ],
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def stop(self) -> None:
+        """Press Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(timeout=60)
+
+    def left_over(self) -> list[str]:
+        """Return what still runs of what the demo started: all of it has its folder to itself."""
+        mark = f"DEMO_DIR={self.folder}".encode()
+        found = []
+        for process in Path("/proc").iterdir():
+            try:
+                if process.name.isdigit() and mark in (process / "environ").read_bytes():
+                    found.append((process / "cmdline").read_bytes().decode(errors="replace"))
+            except OSError:
+                continue
+        return found
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    demo = Demo(tmp_path / "demo")
+    try:
+        yield demo
+    finally:
+        if demo.process.poll() is None:
+            demo.stop()
+
+
+def test_first_sync_is_under_way_edits_arrive_and_ctrl_c_ends_everything(demo: Demo) -> None:
+    demo.eventually(demo.is_up, "the demo comes up")
+    demo.eventually(lambda: demo.succeeded("everything") == {"elite", "wje"}, "both are synced")
+    by_client = dict(demo.helpdesk("SELECT clientid, count(*) FROM tickets GROUP BY clientid"))
+    assert set(by_client) == {1, 2}
+    replies = demo.helpdesk("SELECT count(*) FROM tickets_replies")[0][0]
+    comments = demo.helpdesk("SELECT count(*) FROM comments")[0][0]
+
+    said = demo.edit()
+
+    external, internal = said.count("new external note"), said.count("new internal note")
+    assert external + internal == 3
+    expected = (replies + external, comments + internal)
+    demo.eventually(
+        lambda: (
+            (
+                demo.helpdesk("SELECT count(*) FROM tickets_replies")[0][0],
+                demo.helpdesk("SELECT count(*) FROM comments")[0][0],
+            )
+            == expected
+        ),
+        "a schedule brings the edits over",
+    )
+    demo.stop()
+    assert demo.process.returncode == 0
+    assert demo.left_over() == []
+
+    # once more: the data are kept, and nothing of them is made anew
+    demo.output.write_text("")
+    demo.process = demo.start()
+    demo.eventually(demo.is_up, "the demo comes up again")
+    assert "first start only" not in demo.output.read_text()
+    assert demo.helpdesk("SELECT count(*) FROM tickets_replies")[0][0] == expected[0]

@@ -1,0 +1,139 @@
+"""The command line as a child process: what an operator sees, and the exit status."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from elite_pipeline.demo import DEMO_REGISTRY
+from elite_pipeline.sandbox.toga2 import Toga2Sandbox
+from elite_pipeline_tests.support.helpdesks import Helpdesk, Opener
+from elite_pipeline_tests.support.systems import Systems
+from elite_pipeline_tests.support.tickets import Desk, at
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def helpdesk(open_helpdesk: Opener) -> Helpdesk:
+    return open_helpdesk("sqlite")
+
+
+@pytest.fixture
+def command(systems: Systems, toga2: Toga2Sandbox, tmp_path: Path) -> Command:
+    """Run ``elite-pipeline`` in an empty folder, on the demo's registry and the test's systems."""
+    environ = {
+        **os.environ,
+        "TOGA2_BASE_URL": toga2.base_url,
+        "TOGADESK_DATABASE_URL": systems.helpdesk.url,
+        "PIPELINE_DATABASE_URL": systems.ledger_url,
+    }
+
+    def run(*arguments: str, **changed: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "elite_pipeline.cli", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={name: value for name, value in {**environ, **changed}.items() if value},
+        )
+
+    return run
+
+
+def one_message(done: "subprocess.CompletedProcess[str]") -> str:
+    """Return what a command that failed said: one line, and no traceback."""
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_sync_prints_what_it_did(command: Command, systems: Systems) -> None:
+    desk = Desk(systems)
+    desk.note(desk.ticket())
+
+    done = command("sync", "elite")
+
+    assert done.returncode == 0, done.stderr
+    assert "toga2_to_togadesk" in done.stdout
+    assert desk.count("tickets") == 1
+
+
+def test_failed_record_is_named_and_the_exit_status_tells(
+    command: Command, systems: Systems
+) -> None:
+    nobody = systems.toga2_store.create(
+        "elite", "contacts", {"firstName": "No", "lastName": "Mail"}, created=at(1)
+    )["uuid"]
+
+    done = command("sync", "elite", "contacts")
+
+    assert done.returncode == 2
+    assert f"{nobody} (permanent)" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_since_starts_from_a_chosen_watermark(command: Command, systems: Systems) -> None:
+    desk = Desk(systems)
+    desk.ticket("Old", 1)
+    desk.ticket("New", 600)
+
+    command("sync", "elite", "toga2_to_togadesk", "--since", "2026-06-10 12:00:00")
+
+    assert desk.tickets("subject") == [("New",)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"TOGA2_BASE_URL": "ftp://example.com"}, "TOGA2_BASE_URL"),
+        ({"TOGA2_BASE_URL": "http://127.0.0.1:1/v2"}, "cannot be reached at 127.0.0.1:1"),
+        ({"TOGADESK_DATABASE_URL": "nonsense"}, "TOGADESK_DATABASE_URL"),
+        ({"TOGADESK_DATABASE_URL": "sqlite:////nowhere/at/all.sqlite"}, "/nowhere/at/all.sqlite"),
+        ({"PIPELINE_DATABASE_URL": "nonsense"}, "PIPELINE_DATABASE_URL"),
+        ({"ELITE_PIPELINE_CLIENTS": "missing.yaml"}, "missing.yaml"),
+        ({"ELITE_TOGA2_API_KEY": "only-half"}, "ELITE_TOGA2_API_SECRET not set"),
+        (
+            {"ELITE_TOGA2_API_KEY": "wrong-key", "ELITE_TOGA2_API_SECRET": "wrong-secret"},
+            "credentials are refused",
+        ),
+        ({"TOGA2_PORT": "many", "TOGA2_BASE_URL": ""}, "TOGA2_PORT"),
+    ],
+)
+def test_wrong_setting_is_one_message_that_names_it(
+    command: Command, systems: Systems, changed: dict[str, str], said: str
+) -> None:
+    Desk(systems).ticket()
+
+    text = one_message(command("sync", "elite", "toga2_to_togadesk", **changed))
+
+    assert said in text
+    assert "wrong-secret" not in text
+
+
+def test_settings_that_a_real_registry_needs_are_named(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "clients.yaml").write_text(DEMO_REGISTRY.read_text(encoding="utf-8"), "utf-8")
+
+    text = one_message(command("sync", "elite", TOGADESK_DATABASE_URL=""))
+
+    assert "ELITE_TOGA2_API_KEY and ELITE_TOGA2_API_SECRET not set" in text
+
+
+def test_unknown_client_names_those_that_exist(command: Command) -> None:
+    assert "it has: elite, wje" in one_message(command("sync", "nobody"))
+
+
+def test_column_that_is_missing_is_named(command: Command, systems: Systems) -> None:
+    Desk(systems).ticket()
+    systems.helpdesk.execute("ALTER TABLE tickets DROP COLUMN groupid")
+
+    text = one_message(command("sync", "elite", "toga2_to_togadesk"))
+
+    assert "groupid" in text
+    assert "tickets" in text
