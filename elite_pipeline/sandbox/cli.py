@@ -1,0 +1,239 @@
+"""The command line of the sandbox: ``elite-pipeline sandbox …``.
+
+What belongs here: options, messages and exit statuses. What a command does is in the packages beside.
+"""
+
+import signal
+import threading
+import time
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from elite_pipeline.demo import DEMO_REGISTRY, demo_dir
+from elite_pipeline.sandbox.caller import Caller
+from elite_pipeline.sandbox.control import (
+    change_settings,
+    faults,
+    one_line_errors,
+    port_option,
+    stats,
+)
+from elite_pipeline.sandbox.data import Sizes, demo_sizes, generate
+from elite_pipeline.sandbox.dice import Dice
+from elite_pipeline.sandbox.edits import edit as make_edits
+from elite_pipeline.sandbox.registry import read_clients
+from elite_pipeline.sandbox.toga2 import (
+    SandboxClient,
+    Settings,
+    Store,
+    Toga2Sandbox,
+)
+
+_PERIOD = timedelta(days=730)
+
+_data_option = click.option(
+    "--data",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=lambda: demo_dir() / "toga2.sqlite",
+    show_default="toga2.sqlite in the demo's folder",
+    help="The SQLite file that holds the sandbox's records; made if it is not there.",
+)
+_clients_option = click.option(
+    "--clients-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=DEMO_REGISTRY,
+    envvar="ELITE_PIPELINE_CLIENTS",
+    show_default="the demo's registry",
+    show_envvar=True,
+    help="The registry (clients.yaml) whose clients may call the sandbox.",
+)
+
+
+@click.group()
+def sandbox() -> None:
+    """Run and fill stand-ins for the outside systems, and break them on request."""
+
+
+@sandbox.group()
+def toga2() -> None:
+    r"""A stand-in for TOGA 2: real HTTP on this machine, strict, with faults on request.
+
+    \b
+    Make data and answer:    sandbox toga2 fill     sandbox toga2 serve
+    Change some of it:       sandbox toga2 edit --client elite --tickets 3 --notes 2
+    Break the next page:     sandbox toga2 faults add status --set status=503 --route /contacts
+    See what was asked:      sandbox toga2 stats
+    """
+
+
+@toga2.command()
+@port_option
+@_data_option
+@_clients_option
+@click.option("--latency", type=click.FloatRange(min=0), default=0.0, help="Seconds per answer.")
+@click.option(
+    "--expand-lists/--no-expand-lists",
+    default=True,
+    show_default=True,
+    help="Whether lists honour depth, or are always of depth 1.",
+)
+@click.option(
+    "--notes-touch-ticket/--no-notes-touch-ticket",
+    default=True,
+    show_default=True,
+    help="Whether writing a note moves the _updated of its ticket.",
+)
+def serve(
+    port: int,
+    data: Path,
+    clients_file: Path,
+    latency: float,
+    expand_lists: bool,
+    notes_touch_ticket: bool,
+) -> None:
+    """Answer until Ctrl-C.
+
+    Each client of the registry may call, with credentials that are made from its name ('sandbox toga2
+    credentials' shows them).
+    """
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with one_line_errors():
+        clients = read_clients(clients_file)
+        settings = Settings(latency, expand_lists, notes_touch_ticket)
+        with Toga2Sandbox(clients, path=data, port=port, settings=settings) as running:
+            names = ", ".join(client.name for client in clients)
+            click.echo(f"TOGA 2 sandbox: {running.base_url} (clients: {names}; data: {data})")
+            stopped.wait()
+
+
+@toga2.command()
+@_clients_option
+def credentials(clients_file: Path) -> None:
+    """Show how each client calls the sandbox: its uuid, API key and API secret.
+
+    They open the sandbox alone, and guard made-up data.
+    """
+    with one_line_errors():
+        for client in read_clients(clients_file):
+            click.echo(
+                f"{client.name}: X-Client-Uuid {client.client_uuid},"
+                f" Basic {client.api_key}:{client.api_secret}"
+            )
+
+
+@toga2.command()
+@_data_option
+@_clients_option
+@click.option("--client", "names", multiple=True, help="Which client; all of them by default.")
+@click.option("--seed", type=int, default=1, show_default=True, help="What the data follow from.")
+@click.option("--contacts", type=click.IntRange(0), help="How many contacts.")
+@click.option("--units", type=click.IntRange(0), help="How many units.")
+@click.option("--teams", type=click.IntRange(0), help="How many teams.")
+@click.option("--predefined-replies", type=click.IntRange(0), help="How many predefined replies.")
+@click.option("--categories", type=click.IntRange(0), help="How many categories, in three levels.")
+@click.option("--tickets", type=click.IntRange(0), help="How many tickets.")
+@click.option("--notes-per-ticket", type=click.IntRange(0), help="How many notes, on average.")
+@click.option("--dirty", is_flag=True, help="Add a few records that cannot be carried over.")
+@click.option("--keep", is_flag=True, help="Leave a client that has records as it is.")
+def fill(
+    data: Path,
+    clients_file: Path,
+    names: tuple[str, ...],
+    seed: int,
+    dirty: bool,
+    keep: bool,
+    **counts: int | None,
+) -> None:
+    """Make believable data, by seed and size; the demo's size where none is given.
+
+    The same seed gives the same records. It works while a sandbox serves the same file, too: a million
+    contacts take about a minute.
+    """
+    with one_line_errors():
+        clients = read_clients(clients_file)
+        store = Store(clients, path=data)
+        try:
+            for position, client in enumerate(clients):
+                if not names or client.name in names:
+                    chosen = {name: count for name, count in counts.items() if count is not None}
+                    sizes = replace(demo_sizes(position), **chosen)
+                    _fill(store, client, sizes, seed=seed, dirty=dirty, keep=keep)
+            for name in names:
+                store.scopes_of(name)
+        finally:
+            store.close()
+
+
+def _fill(
+    store: Store, client: SandboxClient, sizes: Sizes, *, seed: int, dirty: bool, keep: bool
+) -> None:
+    """Fill in one client, with a progress bar where somebody watches."""
+    present = store.count(client.name, "contacts") + store.count(client.name, "tickets")
+    if present and keep:
+        click.echo(f"{client.name}: has data already, kept")
+        return
+    if present:
+        raise click.ClickException(
+            f"{client.name} has data in {store.path} already: keep them with --keep,"
+            " or remove the file to start over"
+        )
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+        progress.disable = not console.is_terminal
+        task = progress.add_task(client.name, total=sizes.total)
+
+        def advance(route: str, number: int) -> None:
+            progress.update(task, advance=number, description=f"{client.name}: {route}")
+
+        end = datetime.now(UTC)
+        made = generate(
+            store,
+            client.name,
+            seed=seed,
+            start=end - _PERIOD,
+            end=end,
+            dirty=dirty,
+            progress=advance,
+            **asdict(sizes),
+        )
+    click.echo(f"{client.name}: " + ", ".join(f"{made[route]:,} {route}" for route in made))
+
+
+@toga2.command()
+@port_option
+@_clients_option
+@click.option("--client", "name", required=True, help="Whose records to edit.")
+@click.option("--tickets", type=click.IntRange(0), default=0, help="How many tickets to change.")
+@click.option("--notes", type=click.IntRange(0), default=0, help="How many notes to write.")
+@click.option("--contacts", type=click.IntRange(0), default=0, help="How many contacts to change.")
+@click.option("--seed", type=int, help="What is edited follows from it; from the time by default.")
+def edit(
+    port: int,
+    clients_file: Path,
+    name: str,
+    tickets: int,
+    notes: int,
+    contacts: int,
+    seed: int | None,
+) -> None:
+    """Make some believable edits over HTTP, so that the next run has something to carry over."""
+    with one_line_errors():
+        clients = {client.name: client for client in read_clients(clients_file)}
+        if name not in clients:
+            raise click.ClickException(f"no client {name!r}; there are: {', '.join(clients)}")
+        dice = Dice(f"edit/{time.time_ns() if seed is None else seed}")
+        caller = Caller(port, clients[name])
+        for line in make_edits(caller, dice, tickets=tickets, notes=notes, contacts=contacts):
+            click.echo(line)
+
+
+for _command in (faults, stats, change_settings):
+    toga2.add_command(_command)

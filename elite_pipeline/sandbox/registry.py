@@ -1,0 +1,52 @@
+"""The tenants of a sandbox, read from a registry file (``clients.yaml``).
+
+Only what the stand-ins need is read: names, client uuids and custom-field prefixes. The registry as a
+whole is checked elsewhere; the credentials of a sandbox client follow from its name.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from elite_pipeline.demo import demo_credentials
+from elite_pipeline.errors import ConfigurationError
+from elite_pipeline.sandbox.toga2 import SandboxClient
+
+
+def read_clients(path: Path) -> list[SandboxClient]:
+    """Return the clients of a registry, in its order.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or an entry lacks what a sandbox needs.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: is not valid YAML: {error}") from error
+    entries = document.get("clients") if isinstance(document, dict) else None
+    if not isinstance(entries, dict) or not entries:
+        raise ConfigurationError(f"{path}: needs a mapping 'clients' with at least one client")
+    return [_client(path, str(name), entry) for name, entry in entries.items()]
+
+
+def _client(path: Path, name: str, entry: Any) -> SandboxClient:
+    toga2 = entry.get("toga2") if isinstance(entry, dict) else None
+    client_uuid = toga2.get("client_uuid") if isinstance(toga2, dict) else None
+    if not isinstance(client_uuid, str):
+        raise ConfigurationError(f"{path}: client {name!r}: toga2.client_uuid must be a uuid")
+    prefix = entry.get("custom_field_prefix")
+    if not isinstance(prefix, str) or not prefix.startswith("c_"):
+        raise ConfigurationError(
+            f"{path}: client {name!r}: custom_field_prefix must be a text like c_{name}"
+        )
+    credentials = demo_credentials(name)
+    return SandboxClient(
+        name=name,
+        client_uuid=client_uuid,
+        api_key=credentials.api_key,
+        api_secret=credentials.api_secret,
+        custom_field_prefix=prefix,
+    )
