@@ -1,0 +1,98 @@
+"""``elite-pipeline sandbox togadesk …``: make a helpdesk's database and fill it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import get_args
+
+import click
+import sqlalchemy as sa
+
+from elite_pipeline.errors import PipelineError
+from elite_pipeline.sandbox.togadesk.database import Shape, create_database
+from elite_pipeline.sandbox.togadesk.seed import HelpdeskClient, seed_helpdesk
+from elite_pipeline.togadesk import connect
+from elite_pipeline.togadesk.failures import describe, translate
+
+_URL = click.option(
+    "--url",
+    required=True,
+    envvar="TOGADESK_DATABASE_URL",
+    help="Where: sqlite:///path, mysql+pymysql://… or mariadb+pymysql://… (TOGADESK_DATABASE_URL).",
+)
+
+
+def _client(text: str) -> HelpdeskClient:
+    """Parse a client such as ``1:Elite:1,2``: id, name, departments."""
+    try:
+        number, name, departments = text.split(":")
+        ids = tuple(int(part) for part in departments.split(",") if part)
+        return HelpdeskClient(int(number), name, ids)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is not like 1:Elite:1,2 (id, name, department ids)."
+        ) from None
+
+
+@contextmanager
+def _database(url: str) -> Iterator[sa.Engine]:
+    """Open a database; what goes wrong is one message."""
+    try:
+        engine = connect(url)
+        try:
+            yield engine
+        except sa.exc.DBAPIError as error:
+            raise translate(error, url=engine.url, table=None) from None
+        finally:
+            engine.dispose()
+    except PipelineError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@click.group()
+def togadesk() -> None:
+    """A stand-in for TOGaDesk's database and uploads folder."""
+
+
+@togadesk.command()
+@_URL
+@click.option(
+    "--shape",
+    type=click.Choice(get_args(Shape)),
+    default="legacy",
+    show_default=True,
+    help="legacy: MyISAM and three-byte UTF-8, as production; modern: InnoDB and utf8mb4.",
+)
+@click.option("--indexes", is_flag=True, help="Also index what production does not.")
+@click.option(
+    "--uploads",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="TOGADESK_UPLOADS_DIR",
+    help="Also make the uploads folder (TOGADESK_UPLOADS_DIR).",
+)
+def create(url: str, shape: Shape, indexes: bool, uploads: Path | None) -> None:
+    """Create the tables that are not there yet."""
+    with _database(url) as engine:
+        create_database(engine, shape, indexes=indexes)
+        click.echo(f"The helpdesk's tables are in {describe(engine.url)}.")
+    if uploads is not None:
+        uploads.mkdir(parents=True, exist_ok=True)
+
+
+@togadesk.command()
+@_URL
+@click.option(
+    "--client",
+    "clients",
+    type=_client,
+    multiple=True,
+    default=("1:Elite:1,2", "2:WJE:3"),
+    show_default=True,
+    help="A tenant; may be given several times.",
+)
+@click.option("--seed", default=1, show_default=True, help="Same seed, same rows.")
+def seed(url: str, clients: tuple[HelpdeskClient, ...], seed: int) -> None:
+    """Add rows as people make them by hand; what is there stays."""
+    with _database(url) as engine:
+        added = seed_helpdesk(engine, clients, seed=seed)
+    click.echo(f"{added} rows added.")

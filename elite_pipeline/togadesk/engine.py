@@ -1,0 +1,108 @@
+"""The connection to the helpdesk's database, with everything set that a default would get wrong.
+
+What belongs here: URL, driver options, session settings. What does not: statements.
+"""
+
+import sqlite3
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
+
+from elite_pipeline.errors import ConfigurationError
+from elite_pipeline.togadesk.failures import SETTING
+
+#: Seconds. Reading is long: a lookup on a big table without an index is a scan.
+CONNECT_TIMEOUT = 10
+READ_TIMEOUT = 180
+WRITE_TIMEOUT = 60
+BUSY_TIMEOUT = 30
+
+#: Whatever the server's own mode is: what does not fit is an error and never cut, and a purchase
+#: date may be 0000-00-00.
+SQL_MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
+
+_EXAMPLE = "mysql+pymysql://user:password@host:3306/database or sqlite:///path/to/file.db"
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "sqlite+pysqlite": "sqlite",
+    "mysql": "mysql+pymysql",
+    "mysql+pymysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+    "mariadb+pymysql": "mariadb+pymysql",
+}
+
+
+def create(url: str) -> sa.Engine:
+    """Return an engine for the helpdesk's database; nothing is connected yet.
+
+    Args:
+        url: ``sqlite:///…``, ``mysql+pymysql://…`` or ``mariadb+pymysql://…`` (``mysql://`` and
+            ``mariadb://`` mean the same).
+
+    Raises:
+        ConfigurationError: The URL cannot be used. The message does not repeat it, as it may hold a
+            password.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise ConfigurationError(
+            f"{SETTING} is not a database URL; it looks like {_EXAMPLE}."
+        ) from None
+    driver = _DRIVERS.get(parsed.drivername)
+    if driver is None:
+        raise ConfigurationError(
+            f"{SETTING} names the database driver {parsed.drivername!r}, which is not supported; "
+            f"it looks like {_EXAMPLE}."
+        )
+    parsed = parsed.set(drivername=driver)
+    return _sqlite(parsed) if driver == "sqlite" else _mysql(parsed)
+
+
+def _mysql(url: sa.URL) -> sa.Engine:
+    if not url.database:
+        raise ConfigurationError(f"{SETTING} names no database; it looks like {_EXAMPLE}.")
+    options: dict[str, Any] = {
+        "charset": "utf8mb4",
+        "sql_mode": SQL_MODE,
+        "init_command": "SET time_zone = '+00:00'",
+        "connect_timeout": CONNECT_TIMEOUT,
+        "read_timeout": READ_TIMEOUT,
+        "write_timeout": WRITE_TIMEOUT,
+    }
+    return sa.create_engine(
+        # What was set in the URL must not undo what is set here.
+        url.difference_update_query(list(options)),
+        connect_args=options,
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    in_memory = url.database in {None, "", ":memory:"}
+    engine = sa.create_engine(
+        url,
+        connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False},
+        hide_parameters=True,
+        # One connection is one in-memory database: all share it.
+        **({"poolclass": StaticPool} if in_memory else {}),
+    )
+
+    def prepare(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:
+        del entry
+        # The driver would begin transactions by its own rules; "begin" below does it instead.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.close()
+
+    def begin(connection: sa.Connection) -> None:
+        # The lock is taken at once: a transaction that has read cannot wait for it any more.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    sa.event.listen(engine, "connect", prepare)
+    sa.event.listen(engine, "begin", begin)
+    return engine

@@ -1,0 +1,167 @@
+"""Locks by name between processes, lost by themselves when their holder dies.
+
+On MySQL and MariaDB the server holds them for a connection; on SQLite the operating system holds a
+file beside the database; for a database in memory they are locks of this process.
+
+What does not belong here: what is locked and why (``sync``).
+"""
+
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import sqlalchemy as sa
+
+from elite_pipeline.errors import SystemicError, TransientError
+from elite_pipeline.togadesk.failures import describe, translate
+
+PREFIX = "elite_pipeline."
+_LONGEST = 64
+
+#: Seconds between two attempts; a server waits by itself, but not longer than the driver does.
+_POLL = 0.2
+_SERVER_WAIT = 10.0
+
+#: Seconds that a lock's idle connection may live: the server's maximum, a year.
+_IDLE = 31_536_000
+
+_logger = logging.getLogger(__name__)
+_in_memory: WeakKeyDictionary[sa.Engine, dict[str, threading.Lock]] = WeakKeyDictionary()
+_in_memory_guard = threading.Lock()
+
+
+def lock_name(database: str | None, name: str) -> str:
+    """Return the server-wide name of a lock: its servers keep at most 64 characters."""
+    full = f"{PREFIX}{database or ''}.{name}"
+    if len(full) <= _LONGEST:
+        return full
+    digest = hashlib.sha256(full.encode()).hexdigest()
+    return f"{PREFIX}{digest}"[:_LONGEST]
+
+
+@contextmanager
+def hold(
+    engine: sa.Engine, name: str, wait_seconds: float, sleep: Callable[[float], None]
+) -> Iterator[None]:
+    """Hold a lock for the length of a ``with`` block.
+
+    Raises:
+        TransientError: Somebody else held it for all of ``wait_seconds``.
+    """
+    if engine.dialect.name != "sqlite":
+        with _on_server(engine, name, wait_seconds):
+            yield
+        return
+    database = engine.url.database
+    if database in {None, "", ":memory:"}:
+        with _in_process(engine, name, wait_seconds):
+            yield
+        return
+    with _beside_file(Path(database or ""), name, wait_seconds, sleep):
+        yield
+
+
+def _refused(name: str, wait_seconds: float) -> TransientError:
+    return TransientError(
+        f"The lock {name!r} is held by another run and was not free within {wait_seconds:g} s."
+    )
+
+
+@contextmanager
+def _on_server(engine: sa.Engine, name: str, wait_seconds: float) -> Iterator[None]:
+    full = lock_name(engine.url.database, name)
+    try:
+        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    except sa.exc.DBAPIError as error:
+        raise translate(error, url=engine.url, table=None) from None
+    with connection:
+        try:
+            connection.execute(sa.text(f"SET SESSION wait_timeout = {_IDLE}"))
+            obtained = _ask(connection, full, wait_seconds)
+        except sa.exc.DBAPIError as error:
+            raise translate(error, url=engine.url, table=None) from None
+        if not obtained:
+            connection.invalidate()
+            raise _refused(name, wait_seconds)
+        try:
+            yield
+        finally:
+            _release(connection, full, describe(engine.url))
+
+
+def _ask(connection: sa.Connection, full: str, wait_seconds: float) -> bool:
+    left = wait_seconds
+    while True:
+        slice_ = max(min(left, _SERVER_WAIT), 0)
+        answer = connection.execute(
+            sa.text("SELECT GET_LOCK(:name, :wait)"), {"name": full, "wait": slice_}
+        ).scalar()
+        left -= slice_
+        if answer == 1:
+            return True
+        if left <= 0:
+            return False
+
+
+def _release(connection: sa.Connection, full: str, place: str) -> None:
+    """Give the lock back, and the connection up: it was set to stay idle for long."""
+    try:
+        connection.execute(sa.text("SELECT RELEASE_LOCK(:name)"), {"name": full})
+    except sa.exc.DBAPIError:
+        _logger.warning("The connection that held the lock %s in %s was lost.", full, place)
+    connection.invalidate()
+
+
+@contextmanager
+def _beside_file(
+    database: Path, name: str, wait_seconds: float, sleep: Callable[[float], None]
+) -> Iterator[None]:
+    slug = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:80]
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    path = database.with_name(f"{database.name}.{slug}.{digest}.lock")
+    # The file stays: one that is deleted while somebody waits for it locks nobody out.
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SystemicError(
+            f"The helpdesk's database {database} cannot be used: {error.strerror} ({path.parent}). "
+            "Check TOGADESK_DATABASE_URL, and that its folder exists and can be written to."
+        ) from None
+    try:
+        waited = 0.0
+        while not _try_file(descriptor):
+            if waited >= wait_seconds:
+                raise _refused(name, wait_seconds)
+            pause = min(_POLL, wait_seconds - waited)
+            sleep(pause)
+            waited += pause
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try_file(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _in_process(engine: sa.Engine, name: str, wait_seconds: float) -> Iterator[None]:
+    with _in_memory_guard:
+        lock = _in_memory.setdefault(engine, {}).setdefault(name, threading.Lock())
+    if not lock.acquire(timeout=max(wait_seconds, 0)):
+        raise _refused(name, wait_seconds)
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,239 @@
+"""The store: transactions that are run again when that helps, and what columns can hold.
+
+``spec/systems.md`` section 3, ``spec/sync.md`` section 8. What does not belong here: single
+statements (``transaction``), and what to write (``sync``).
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from elite_pipeline.errors import TransientError
+from elite_pipeline.togadesk import locks, schema, text
+from elite_pipeline.togadesk.bulk import Statements
+from elite_pipeline.togadesk.failures import TransientDatabaseError, describe, translate
+from elite_pipeline.togadesk.reference_index import ReferenceIndex
+from elite_pipeline.togadesk.schema import Schema
+from elite_pipeline.togadesk.text import TextLimits
+from elite_pipeline.togadesk.transaction import Tx
+
+T = TypeVar("T")
+
+#: How often a transaction is run at most, and the pause before the second run in seconds.
+TRIES = 3
+FIRST_PAUSE = 0.2
+
+
+@dataclass(slots=True)
+class Counters:
+    """SQL statements sent: ``reads`` and ``writes``."""
+
+    reads: int = 0
+    writes: int = 0
+
+    def add(self, kind: Literal["read", "write"]) -> None:
+        """Count one statement."""
+        if kind == "read":
+            self.reads += 1
+        else:
+            self.writes += 1
+
+
+class TogadeskStore:
+    """The helpdesk's database, seen by one client.
+
+    One store serves one run: what it has learnt about references is not told of other processes'
+    later changes. It may be shared by threads; their transactions take turns.
+
+    Args:
+        engine: From ``togadesk.connect``; stays open when the store is closed.
+        client_id: The helpdesk's id of the client.
+        timezone: Zone of the helpdesk's naive times (``config.timezone``).
+        spill_after: Lookups by reference per table that may read the whole table before its
+            references are kept in a temporary file.
+        sleep: Waits for seconds.
+        rng: Jitter.
+
+    Attributes:
+        statements: Counts of the SQL statements sent.
+    """
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        *,
+        client_id: int,
+        timezone: ZoneInfo,
+        spill_after: int = 8,
+        sleep: Callable[[float], None] = time.sleep,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.client_id = client_id
+        self.timezone = timezone
+        self.statements = Counters()
+        self._engine = engine
+        self._sleep = sleep
+        self._rng = rng or random.Random()
+        self._texts = Statements(engine.dialect)
+        self._references = ReferenceIndex(spill_after)
+        self._schema: Schema | None = None
+        self._turn = threading.RLock()
+        self._running = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Delete what the store keeps on disk; the engine stays open."""
+        self._references.close()
+
+    # Transactions
+
+    def run(self, work: Callable[[Tx], T]) -> T:
+        """Run ``work`` in a transaction and commit it.
+
+        After a deadlock, a lock wait or a lost connection, ``work`` is run again, three times in
+        all. MyISAM has no rollback, and a commit may have taken effect although the connection was
+        lost: ``work`` must read what is there and go on from that.
+
+        Args:
+            work: Reads and writes through the transaction that it gets, and nothing else.
+
+        Returns:
+            What ``work`` returned.
+
+        Raises:
+            TransientError: Three runs failed.
+            DuplicateKeyError: A unique value is taken; nothing was committed. Plan again.
+            PermanentError: The database refused a value.
+            SystemicError: The database cannot be used; the message says what to do.
+        """
+        with self._one_at_a_time():
+            attempt = 1
+            while True:
+                mark = self._references.mark()
+                try:
+                    return self._attempt(work)
+                except TransientDatabaseError as error:
+                    self._references.rewind(mark)
+                    if attempt == TRIES:
+                        raise TransientError(f"{error} Tried {TRIES} times.") from None
+                    pause = FIRST_PAUSE * 2 ** (attempt - 1)
+                    self._sleep(pause * self._rng.uniform(0.5, 1.5))
+                    attempt += 1
+                except BaseException:
+                    self._references.rewind(mark)
+                    raise
+
+    def _attempt(self, work: Callable[[Tx], T]) -> T:
+        with self._translated(), self._engine.connect() as connection, connection.begin():
+            return work(
+                Tx(
+                    connection,
+                    client_id=self.client_id,
+                    schema=self._read_schema(connection),
+                    references=self._references,
+                    statements=self._texts,
+                    count=self.statements.add,
+                )
+            )
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        with self._turn:
+            if self._running:
+                raise RuntimeError("A transaction is already running in this thread.")
+            self._running = True
+            try:
+                yield
+            finally:
+                self._running = False
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what a driver raises around ``work`` (connect, begin, commit) into our errors."""
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            raise translate(error, url=self._engine.url, table=None) from None
+        except sa.exc.TimeoutError:
+            raise TransientDatabaseError(
+                f"No connection to {describe(self._engine.url)} became free in time."
+            ) from None
+
+    def _read_schema(self, connection: sa.Connection) -> Schema:
+        if self._schema is None:
+            self.statements.add("read")
+            self._schema = schema.read(connection, describe(self._engine.url))
+        return self._schema
+
+    # What columns hold
+
+    def limits(self, table: str, column: str) -> TextLimits:
+        """Return what a text column of the real server can hold.
+
+        Raises:
+            SchemaError: The table or one of its declared columns is missing.
+            KeyError: The column holds no text.
+        """
+        if self._schema is None:
+            return self.run(lambda tx: tx.limits(table, column))
+        return self._schema.limits(table, column)
+
+    def fit(self, table: str, column: str, value: str) -> str:
+        """Return a text in the form in which the column holds all of it (see ``text.fit``).
+
+        Raises:
+            ValueDoesNotFitError: It is too long, or not valid Unicode.
+        """
+        return text.fit(value, self.limits(table, column), f"{table}.{column}")
+
+    # Times
+
+    def to_local(self, instant: datetime) -> datetime:
+        """Return an aware instant as the helpdesk writes it: naive, in its zone, whole seconds.
+
+        Raises:
+            ValueError: The instant has no zone.
+        """
+        if instant.tzinfo is None:
+            raise ValueError("An instant must have a time zone.")
+        return instant.astimezone(self.timezone).replace(tzinfo=None, microsecond=0, fold=0)
+
+    def from_local(self, naive: datetime, fold: int = 0) -> datetime:
+        """Return the instant, in UTC, of a time that the helpdesk wrote.
+
+        Args:
+            naive: A time in the helpdesk's zone.
+            fold: Which of two, for a time that the clocks pass twice: 0 the earlier, 1 the later.
+        """
+        return naive.replace(tzinfo=self.timezone, fold=fold).astimezone(UTC)
+
+    # Locks
+
+    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[None]:
+        """Hold a lock of this name, against every process that uses the same database.
+
+        It is given back by itself when the process dies.
+
+        Raises:
+            TransientError: It was not free within ``wait_seconds``.
+        """
+        return locks.hold(self._engine, name, wait_seconds, self._sleep)

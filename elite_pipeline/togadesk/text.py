@@ -1,0 +1,98 @@
+"""Fitting text to a column: in another form where its charset lacks a character, never cut.
+
+``spec/sync.md`` section 10, rule 11. What does not belong here: finding out what a column can hold
+(``schema``).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from elite_pipeline.togadesk.failures import ValueDoesNotFitError
+
+#: The bytes that Windows-1252 leaves undefined and MySQL's ``latin1`` maps to the control
+#: characters of the same number. The other C1 controls cannot be stored in it.
+_LATIN1_EXTRA = frozenset("\x81\x8d\x8f\x90\x9d")
+
+
+@dataclass(frozen=True, slots=True)
+class TextLimits:
+    """What a text column can hold.
+
+    Attributes:
+        charset: ``utf8mb4``, ``utf8mb3``, ``latin1`` (MySQL's, which is Windows-1252) or ``ascii``
+            (also stands for every charset that is not known here: only what is certain is stored
+            as it is).
+        max_chars: Longest text in characters, or None when only bytes count.
+        max_bytes: Longest text in bytes of the column's charset, or None when only characters count.
+    """
+
+    charset: str
+    max_chars: int | None
+    max_bytes: int | None
+
+
+def _holds_latin1(character: str) -> bool:
+    if character in _LATIN1_EXTRA:
+        return True
+    try:
+        character.encode("cp1252")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_HOLDS: dict[str, Callable[[str], bool]] = {
+    "utf8mb4": lambda _: True,
+    "utf8mb3": lambda character: character <= "\uffff",
+    "latin1": _holds_latin1,
+    "ascii": str.isascii,
+}
+
+
+def _is_surrogate(character: str) -> bool:
+    return "\ud800" <= character <= "\udfff"
+
+
+def _encode(text: str, charset: str) -> str:
+    """Write what the charset lacks as decimal HTML character references."""
+    if text.isascii() or charset == "utf8mb4":
+        return text
+    holds = _HOLDS[charset]
+    return "".join(character if holds(character) else f"&#{ord(character)};" for character in text)
+
+
+def _size(text: str, charset: str) -> int:
+    if text.isascii() or charset in {"latin1", "ascii"}:
+        return len(text)
+    return len(text.encode("utf-8"))
+
+
+def fit(text: str, limits: TextLimits, place: str) -> str:
+    """Return ``text`` as the column can hold it.
+
+    Args:
+        text: Any text.
+        limits: What the column holds.
+        place: ``table.column``, for the error.
+
+    Raises:
+        ValueDoesNotFitError: The text holds half of a surrogate pair, or is too long. It names the
+            place, the size and the limit, and never the text.
+    """
+    if not text.isascii() and any(map(_is_surrogate, text)):
+        raise ValueDoesNotFitError(
+            f"A text for {place} is not valid Unicode (half of a surrogate pair) and cannot be "
+            "stored; correct it in the source system."
+        )
+    fitted = _encode(text, limits.charset)
+    if limits.max_chars is not None and len(fitted) > limits.max_chars:
+        raise ValueDoesNotFitError(
+            f"A text for {place} has {len(fitted)} characters and the column holds "
+            f"{limits.max_chars}; shorten it in the source system or widen the column."
+        )
+    if limits.max_bytes is not None and (size := _size(fitted, limits.charset)) > limits.max_bytes:
+        raise ValueDoesNotFitError(
+            f"A text for {place} takes {size} bytes and the column holds {limits.max_bytes}; "
+            "shorten it in the source system or widen the column."
+        )
+    return fitted

@@ -1,0 +1,332 @@
+"""One transaction on the helpdesk's database: set-based reads and writes, never one per record.
+
+``TogadeskStore.run`` makes these. Every statement goes through ``_send``, which counts it and turns
+a driver's error into one of the project's.
+
+What does not belong here: when to commit or try again (``store``), texts of statements (``bulk``).
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from elite_pipeline.errors import PermanentError
+from elite_pipeline.togadesk import names as name_tables
+from elite_pipeline.togadesk import tables
+from elite_pipeline.togadesk.bulk import (
+    MOST_ROWS,
+    RowReader,
+    Statements,
+    Values,
+    fixed_values,
+    in_batches,
+    in_chunks,
+)
+from elite_pipeline.togadesk.failures import translate
+from elite_pipeline.togadesk.reference_index import ReferenceIndex, key
+from elite_pipeline.togadesk.rows import ReferencedRows, Row
+from elite_pipeline.togadesk.schema import Schema
+from elite_pipeline.togadesk.text import TextLimits
+
+Count = Callable[[Literal["read", "write"]], None]
+
+
+class Tx:
+    """A transaction of one client; valid inside ``TogadeskStore.run`` only.
+
+    All names of tables and columns are the declared ones (``tables``). A write to a table that has
+    ``clientid`` reaches this client's rows alone.
+
+    Every method can raise the errors that ``TogadeskStore.run`` lists.
+    """
+
+    def __init__(
+        self,
+        connection: sa.Connection,
+        *,
+        client_id: int,
+        schema: Schema,
+        references: ReferenceIndex,
+        statements: Statements,
+        count: Count,
+    ) -> None:
+        self._connection = connection
+        self._client_id = client_id
+        self._schema = schema
+        self._references = references
+        self._statements = statements
+        self._count = count
+
+    # Reading
+
+    def select(
+        self,
+        table: str,
+        columns: Sequence[str],
+        *,
+        where: Mapping[str, object] | None = None,
+        in_: tuple[str, Sequence[object]] | None = None,
+    ) -> list[Row]:
+        """Return rows of any client, in the order of ``id`` where that is one of the columns.
+
+        Text compares as the server's collation does (without regard to case, as a rule).
+
+        Args:
+            table: A declared table.
+            columns: Columns to read.
+            where: Values that columns must have; None means NULL.
+            in_: A column and the values that it may have, any number of them.
+        """
+        declared = self._table(table)
+        query = sa.select(*(declared.c[name] for name in columns)).order_by(declared.c.id)
+        for name, value in (where or {}).items():
+            query = query.where(declared.c[name] == value)
+        if in_ is None:
+            return self._rows(query, table)
+        name, values = in_
+        distinct = list(dict.fromkeys(values))
+        rows: list[Row] = []
+        for some in in_chunks(distinct):
+            rows += self._rows(query.where(declared.c[name].in_(some)), table)
+        if len(distinct) <= MOST_ROWS or "id" not in columns:
+            return rows
+        # Two spellings of one value may have found the same row in two chunks.
+        return _by_id({row.id: row for row in rows}.values())
+
+    def select_by_reference(
+        self, table: str, columns: Sequence[str], uuids: Collection[str]
+    ) -> ReferencedRows:
+        """Return this client's rows by ``referenceId``.
+
+        Where a table has no ``clientid`` (``tickets_replies``), all of its rows are looked at.
+        Several rows with one reference: the lowest id wins, and ``duplicates`` counts the others
+        (not those that appear while the store lives).
+        """
+        declared = self._table(table)
+        wanted: dict[str, list[str]] = {}
+        for uuid in uuids:
+            if uuid:
+                wanted.setdefault(key(uuid), []).append(uuid)
+        needed = dict.fromkeys(("id", "referenceId", *columns))
+        query = self._own(sa.select(*(declared.c[name] for name in needed)), declared)
+        rows: list[Row] = []
+        for some in in_chunks(list(wanted)):
+            if self._schema.is_indexed(table, "referenceId") or self._references.scan_is_due(table):
+                rows += self._rows(query.where(declared.c.referenceId.in_(some)), table)
+            else:
+                rows += self._spilled(query, declared, some)
+        return _by_reference(rows, wanted, columns)
+
+    def _spilled(self, query: sa.Select[Any], declared: sa.Table, keys: Sequence[str]) -> list[Row]:
+        """Ask the reference index, which may name rows that have changed or gone since."""
+        table = declared.name
+        rows: dict[int, Row] = {}
+
+        def read(references: Collection[str]) -> set[str]:
+            ids = self._references.candidates(self, table, references)
+            for some in in_chunks([id_ for id_ in ids if id_ not in rows]):
+                for row in self._rows(query.where(declared.c.id.in_(some)), table):
+                    rows[row.id] = row
+            return {key(row.referenceId or "") for row in rows.values()}
+
+        missing = set(keys) - read(keys)
+        if missing and self._references.top_up(self, table):
+            read(missing)
+        return list(rows.values())
+
+    def highest_id(self, table: str) -> int:
+        """Return the highest id in a table, 0 when it is empty."""
+        declared = self._table(table)
+        with self._sending("read", table):
+            highest = self._connection.execute(sa.select(sa.func.max(declared.c.id))).scalar()
+        return int(highest or 0)
+
+    def references(self, table: str, after: int, until: int, most: int) -> list[tuple[int, str]]:
+        """Return id and reference of this client's rows with ``after < id <= until``, by id."""
+        declared = self._table(table)
+        query = (
+            self._own(sa.select(declared.c.id, declared.c.referenceId), declared)
+            .where(declared.c.id > after, declared.c.id <= until)
+            .where(declared.c.referenceId.is_not(None))
+            .order_by(declared.c.id)
+            .limit(most)
+        )
+        for dialect in ("mysql", "mariadb"):
+            # Else a server may sort the whole table for every chunk.
+            query = query.with_hint(declared, "FORCE INDEX (PRIMARY)", dialect)
+        with self._sending("read", table):
+            return [(row[0], row[1]) for row in self._connection.execute(query)]
+
+    # Writing
+
+    def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Insert rows; their ids ascend in the order given.
+
+        Args:
+            table: A declared table.
+            rows: Values of some columns, the same ones in all rows. The other columns get their
+                neutral value, ``clientid`` this client's id.
+
+        Raises:
+            ValueError: Rows differ in their columns, or belong to another client.
+        """
+        if not rows:
+            return
+        declared = self._table(table)
+        columns = tuple(rows[0])
+        self._refuse_other_clients(rows)
+        values = RowReader(declared, columns, self._connection.dialect).read(rows)
+        extra = self._schema.extra_columns(table)
+        fixed = fixed_values(declared, columns, extra, self._client_id)
+        self._write(
+            table, values, lambda count: self._statements.insert(table, columns, fixed, count)
+        )
+
+    def insert_referenced(self, table: str, rows: Sequence[Mapping[str, object]]) -> dict[str, int]:
+        """Insert rows that all have a ``referenceId``; return the new id of each reference.
+
+        The ids are read back beyond the highest one before: a range of the primary key, also where
+        nothing is indexed.
+        """
+        if not rows:
+            return {}
+        declared = self._table(table)
+        before = self.highest_id(table)
+        self.insert(table, rows)
+        given = {key(str(row["referenceId"])): str(row["referenceId"]) for row in rows}
+        query = (
+            self._own(sa.select(declared.c.id, declared.c.referenceId), declared)
+            .where(declared.c.id > before)
+            .order_by(declared.c.id.desc())
+        )
+        ids: dict[str, int] = {}
+        for some in in_chunks(list(given.values())):
+            for row in self._rows(query.where(declared.c.referenceId.in_(some)), table):
+                ids[given[key(row.referenceId)]] = row.id
+        return ids
+
+    def update(self, table: str, rows: Sequence[Mapping[str, object]]) -> int:
+        """Change rows by id, about a thousand a statement; return how many of them exist.
+
+        Args:
+            table: A declared table.
+            rows: ``id`` and the new values of some columns, the same ones in all rows. Of rows with
+                the same id the last counts.
+
+        Raises:
+            ValueError: Rows differ in their columns, or would move to another client.
+        """
+        if not rows:
+            return 0
+        declared = self._table(table)
+        columns = tuple(name for name in rows[0] if name != "id")
+        if not columns:
+            raise ValueError("An update must give a column beside the id.")
+        self._refuse_other_clients(rows)
+        latest = {row["id"]: row for row in rows}
+        reader = RowReader(declared, (*columns, "id"), self._connection.dialect)
+        values = reader.read(list(latest.values()))
+        scope = self._client_id if tables.is_client_scoped(declared) else None
+        changed = self._write(
+            table, values, lambda count: self._statements.update(table, columns, scope, count)
+        )
+        if "referenceId" in columns:
+            position = columns.index("referenceId")
+            self._references.learn(
+                table, ((row[-1], row[position]) for row in values if row[position] is not None)
+            )
+        return changed
+
+    def delete(self, table: str, ids: Sequence[int]) -> int:
+        """Delete rows by id; return how many there were."""
+        declared = self._table(table)
+        deleted = 0
+        for some in in_chunks(list(dict.fromkeys(ids))):
+            statement = sa.delete(declared).where(declared.c.id.in_(some))
+            if tables.is_client_scoped(declared):
+                statement = statement.where(declared.c.clientid == self._client_id)
+            with self._sending("write", table):
+                deleted += self._connection.execute(statement).rowcount
+        return deleted
+
+    def find_or_create_names(self, table: str, names: Collection[str]) -> dict[str, int]:
+        """Return the id of each name in ``models``, ``manufacturers`` or ``assetcategories``.
+
+        Names are found without regard to case; the ones that are not there are inserted. They must
+        fit the column (``TogadeskStore.fit``).
+        """
+        return name_tables.find_or_create(self, table, names)
+
+    def limits(self, table: str, column: str) -> TextLimits:
+        """Return what a text column can hold (see ``TogadeskStore.limits``)."""
+        return self._schema.limits(table, column)
+
+    # How
+
+    def _table(self, table: str) -> sa.Table:
+        self._schema.require(table)
+        return tables.table(table)
+
+    def _own(self, query: sa.Select[Any], declared: sa.Table) -> sa.Select[Any]:
+        if not tables.is_client_scoped(declared):
+            return query
+        return query.where(declared.c.clientid == self._client_id)
+
+    def _refuse_other_clients(self, rows: Sequence[Mapping[str, object]]) -> None:
+        if "clientid" in rows[0] and any(row["clientid"] != self._client_id for row in rows):
+            raise ValueError(f"A row of another client than {self._client_id} is not written.")
+
+    def _rows(self, query: sa.Select[Any], table: str) -> list[Row]:
+        with self._sending("read", table):
+            result = self._connection.execute(query)
+            names = list(result.keys())
+            return [Row(zip(names, row, strict=True)) for row in result]
+
+    def _write(self, table: str, values: list[Values], text: Callable[[int], str]) -> int:
+        """Send rows in as few statements as they fit in; return how many rows were matched."""
+        if self._statements.row_by_row:
+            with self._sending("write", table):
+                return self._connection.exec_driver_sql(text(1), values).rowcount
+        matched = 0
+        for batch in in_batches(values, self._schema.most_bytes):
+            flat = tuple(value for row in batch for value in row)
+            with self._sending("write", table):
+                matched += self._connection.exec_driver_sql(text(len(batch)), flat).rowcount
+        return matched
+
+    @contextmanager
+    def _sending(self, kind: Literal["read", "write"], table: str) -> Iterator[None]:
+        self._count(kind)
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            # The cause quotes values: it goes no further.
+            raise translate(error, url=self._connection.engine.url, table=table) from None
+        except UnicodeEncodeError:
+            raise PermanentError(
+                f"A value for the table {table!r} is not valid Unicode (half of a surrogate pair); "
+                "correct it in the source system."
+            ) from None
+
+
+def _by_id(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: int(row["id"]))
+
+
+def _by_reference(
+    rows: list[Row], wanted: Mapping[str, list[str]], columns: Sequence[str]
+) -> ReferencedRows:
+    """Keep the rows that do carry a wanted reference, the lowest id of each."""
+    found = ReferencedRows()
+    for row in _by_id(rows):
+        given = wanted.get(key(row["referenceId"] or ""))
+        if not given:
+            continue
+        if given[0] in found:
+            found.duplicates += 1
+            continue
+        kept = Row((name, row[name]) for name in columns)
+        found.update(dict.fromkeys(given, kept))
+    return found
