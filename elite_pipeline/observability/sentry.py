@@ -41,7 +41,6 @@ def open_sentry(settings: Settings) -> Report:
     sentry_sdk.init(
         dsn=settings.sentry_dsn.get_secret_value(),
         default_integrations=False,
-        send_default_pii=False,
         include_local_variables=False,
         include_source_context=False,
         max_request_body_size="never",
