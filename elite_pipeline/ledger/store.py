@@ -3,12 +3,24 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
-from elite_pipeline.errors import ConfigurationError, SystemicError
+from elite_pipeline.errors import (
+    ConfigurationError,
+    SystemicError,
+    TransientError,
+    database_error_kind,
+)
 from elite_pipeline.iteration import chunked
-from elite_pipeline.ledger.tables import category_paths, metadata, seen, waiting
+from elite_pipeline.ledger.tables import (
+    MOST_TARGET_CHARS,
+    category_paths,
+    metadata,
+    seen,
+    waiting,
+)
 
 _CHUNK = 500
 
@@ -55,16 +67,17 @@ class Ledger:
         self._client = client
         try:
             parsed = sa.make_url(url)
-        except sa.exc.ArgumentError:
+            options: dict[str, Any] = {"connect_args": {"timeout": 30}}
+            if parsed.get_backend_name() != "sqlite":
+                # else deleting what is not there locks the gap, and runs side by side end in deadlocks
+                options = {"isolation_level": "READ COMMITTED"}
+            self._engine = sa.create_engine(parsed, pool_pre_ping=True, **options)
+        except (sa.exc.ArgumentError, ImportError):
+            # no address at all, or one of a database whose driver is not here
             raise ConfigurationError(
                 "PIPELINE_DATABASE_URL: expected an SQLAlchemy URL such as "
                 "sqlite:////var/lib/elite_pipeline.sqlite or mysql+pymysql://user:password@host/db."
             ) from None
-        self._engine = sa.create_engine(
-            parsed,
-            pool_pre_ping=True,
-            connect_args={"timeout": 30} if parsed.get_backend_name() == "sqlite" else {},
-        )
         self._place = parsed.render_as_string(hide_password=True)
         self._is_ready = False
 
@@ -131,7 +144,10 @@ class Ledger:
             last = (rows[-1].uuid, rows[-1].kind, rows[-1].target)
 
     def set_waiting(self, flow: str, uuids: Collection[str], now: Iterable[Waiting]) -> None:
-        """Replace all that the given records wait for."""
+        """Replace all that the given records wait for.
+
+        A target that is longer than anything in the helpdesk is not waited for.
+        """
         rows = {
             (entry.uuid, entry.kind, entry.target): {
                 "client": self._client,
@@ -141,6 +157,7 @@ class Ledger:
                 "target": entry.target,
             }
             for entry in now
+            if len(entry.target) <= MOST_TARGET_CHARS
         }
         with self._begin() as connection:
             for chunk in chunked(uuids, _CHUNK):
@@ -179,11 +196,20 @@ class Ledger:
     def _begin(self) -> Iterator[sa.Connection]:
         try:
             if not self._is_ready:
-                metadata.create_all(self._engine)
+                # not create_all, which looks first: several runs may start on an empty database
+                with self._engine.begin() as connection:
+                    for table in metadata.sorted_tables:
+                        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
                 self._is_ready = True
             with self._engine.begin() as connection:
                 yield connection
         except sa.exc.DBAPIError as error:
+            arguments = error.orig.args if error.orig is not None else ()
+            number = arguments[0] if arguments and isinstance(arguments[0], int) else None
+            if error.connection_invalidated or database_error_kind(number) == "transient":
+                raise TransientError(
+                    f"A passing failure of the pipeline's own database ({self._place}): {number}."
+                ) from error
             # the driver's own words, without the statement and its values
             raise SystemicError(
                 f"The pipeline's own database ({self._place}) failed: {error.orig}. "

@@ -4,6 +4,8 @@ They are memory, not truth: the truth about what has been synced lies in the dat
 (``design.md``, wall 6). Emptying them costs re-reading, never a record.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
@@ -11,6 +13,16 @@ metadata = sa.MetaData()
 _UUID = sa.String(64)
 _CLIENT = sa.String(64)
 _FLOW = sa.String(64)
+
+#: The longest target that a record can wait for; longer ones are in no column of the helpdesk.
+MOST_TARGET_CHARS = 191
+
+#: Compared byte by byte: two e-mail addresses that differ in an accent are two.
+_OPTIONS: dict[str, Any] = {
+    f"{dialect}_{option}": value
+    for dialect in ("mysql", "mariadb")
+    for option, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
+}
 
 #: Versions of records, near the watermark, that are known to be written: what reading the overlap
 #: brings again is recognised here and not fetched again. ``updated`` is TOGA 2's spelling, UTC.
@@ -22,8 +34,7 @@ seen = sa.Table(
     sa.Column("uuid", _UUID, primary_key=True),
     sa.Column("updated", sa.String(19), nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False),
-    mysql_engine="InnoDB",
-    mysql_charset="utf8mb4",
+    **_OPTIONS,
 )
 
 #: Records that were written with an empty reference because what they refer to was not there yet.
@@ -35,9 +46,8 @@ waiting = sa.Table(
     sa.Column("flow", _FLOW, primary_key=True),
     sa.Column("uuid", _UUID, primary_key=True),
     sa.Column("kind", sa.String(16), primary_key=True),
-    sa.Column("target", sa.String(191), primary_key=True),
-    mysql_engine="InnoDB",
-    mysql_charset="utf8mb4",
+    sa.Column("target", sa.String(MOST_TARGET_CHARS), primary_key=True),
+    **_OPTIONS,
 )
 
 #: What each category was called when it was last written, so that a renamed one can be told from one
@@ -48,6 +58,5 @@ category_paths = sa.Table(
     sa.Column("client", _CLIENT, primary_key=True),
     sa.Column("uuid", _UUID, primary_key=True),
     sa.Column("path", sa.Text, nullable=False),
-    mysql_engine="InnoDB",
-    mysql_charset="utf8mb4",
+    **_OPTIONS,
 )

@@ -14,7 +14,13 @@ from typing import Literal
 from elite_pipeline.errors import PermanentError
 from elite_pipeline.ledger import SeenVersion
 from elite_pipeline.sync import watermarks
-from elite_pipeline.sync.category_paths import CHOICE_SEPARATOR, Node, flatten, split_choices
+from elite_pipeline.sync.category_paths import (
+    CHOICE_SEPARATOR,
+    Node,
+    Tree,
+    flatten,
+    split_choices,
+)
 from elite_pipeline.sync.context import FlowContext, FlowRun, Options
 from elite_pipeline.sync.results import Change, FlowResult, failure_of
 from elite_pipeline.sync.watermarks import Progress
@@ -93,6 +99,7 @@ def _write_tree(context: FlowContext, run: FlowRun, parsed: Parsed[TicketCategor
             for category in categories.values()
         ]
     )
+    _leave_out_what_no_ticket_can_hold(context, tree)
     for uuid, reason in tree.broken.items():
         fail(uuid, categories[uuid].updated, reason)
     before = context.ledger.category_paths()
@@ -118,6 +125,16 @@ def _write_tree(context: FlowContext, run: FlowRun, parsed: Parsed[TicketCategor
         run.tally.add(Change(uuid, path, _action(uuid, path, listed, before, categories)))
     progress.add((categories[uuid].updated for uuid in tree.paths), failed)
     return progress
+
+
+def _leave_out_what_no_ticket_can_hold(context: FlowContext, tree: Tree) -> None:
+    """Break what is longer than the column in which a ticket holds its category."""
+    for uuid, path in list(tree.paths.items()):
+        try:
+            context.togadesk.fit("tickets", "category", path)
+        except PermanentError as error:
+            del tree.paths[uuid]
+            tree.broken[uuid] = str(error)
 
 
 def _listed(

@@ -33,11 +33,13 @@ class Contacts(Kind[Contact]):
                 "has no e-mail address, which is what the helpdesk knows a person by; "
                 "enter one in TOGA 2"
             )
+        # first: where there is no name, the address stands in for it
+        address = store.fit("people", "email", email)
         names = (record.first_name, record.last_name)
         name = " ".join(part.strip() for part in names if part and part.strip())
         return {
             "name": store.fit("people", "name", name or email),
-            "email": store.fit("people", "email", email),
+            "email": address,
             "title": store.fit("people", "title", record.title or ""),
             "mobile": store.fit("people", "mobile", record.phone or ""),
         }
@@ -51,8 +53,8 @@ class Contacts(Kind[Contact]):
         del record
         return {"password": f"!{secrets.token_hex(24)}"}
 
-    def refusal(self, holder: Row, client_id: int) -> str | None:
-        """Refuse an administrator's row, another client's and one that is taken."""
-        if holder.type != "user":
-            return f"belongs to an administrator of the helpdesk (people {holder.id})"
-        return super().refusal(holder, client_id)
+    def protection(self, row: Row) -> str | None:
+        """Leave administrators alone, also one who was a contact first (sync.md 3)."""
+        if row.type == "user":
+            return None
+        return f"belongs to an administrator of the helpdesk (people {row.id})"

@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import ClassVar, Generic, TypeVar
 
-from elite_pipeline.errors import PermanentError, PipelineError
+from elite_pipeline.errors import PermanentError, PermanentHttpError, PipelineError
 from elite_pipeline.iteration import chunked, prefetch
 from elite_pipeline.ledger import Waiting
 from elite_pipeline.sync.context import FlowContext, FlowRun, Options
@@ -24,7 +24,7 @@ from elite_pipeline.sync.results import Action, Change, FlowResult, failure_of
 from elite_pipeline.sync.uuid_sets import UuidSet
 from elite_pipeline.sync.watermarks import Progress
 from elite_pipeline.toga2 import wire
-from elite_pipeline.toga2.models import Record, RecordParser, uuid_of
+from elite_pipeline.toga2.models import Parsed, Record, RecordParser, uuid_of
 from elite_pipeline.togadesk import Row, TogadeskStore, Tx
 
 R = TypeVar("R", bound=Record)
@@ -110,8 +110,15 @@ class Kind(ABC, Generic[R]):
         """Return a natural key in the form in which two are compared."""
         return str(value or "").strip().casefold()
 
+    def protection(self, row: Row) -> str | None:
+        """Say why a row is never overwritten, whatever it mirrors; None: it may be."""
+        del row
+        return None
+
     def refusal(self, holder: Row, client_id: int) -> str | None:
         """Say why a row that holds the record's natural key may not be adopted; None: it may."""
+        if (protection := self.protection(holder)) is not None:
+            return protection
         if holder.clientid != client_id:
             return f"belongs to client {holder.clientid} of the helpdesk ({self.table} {holder.id})"
         if holder.referenceId:
@@ -146,14 +153,15 @@ def run_reference_flow(kind: Kind[R], context: FlowContext, options: Options) ->
     progress = Progress()
     with ExitStack() as stack:
         listed = stack.enter_context(UuidSet()) if options.full else None
-        pages = stack.enter_context(
-            closing(prefetch(context.toga2.pages(kind.resource, after=after, depth=kind.depth)))
+        pages = context.toga2.pages(kind.resource, after=after, depth=kind.depth)
+        # read and parsed while the batch before is on its way to the helpdesk
+        batches = stack.enter_context(
+            closing(prefetch(flow.parse(batch) for batch in chunked(pages, PAGES_PER_BATCH)))
         )
-        for number, batch in enumerate(chunked(pages, PAGES_PER_BATCH), start=1):
-            raws = [raw for page in batch for raw in page]
+        for number, (uuids, parsed) in enumerate(batches, start=1):
             if listed is not None:
-                listed.add(uuid for raw in raws if (uuid := uuid_of(raw)) is not None)
-            flow.write_batch(raws, progress)
+                listed.add(uuids)
+            flow.write_batch(parsed, progress)
             if number % BATCHES_PER_CHECKPOINT == 0:
                 run.advance(progress.reached)
             context.progress(f"{kind.flow}: {run.tally.handled} records looked at")
@@ -181,13 +189,20 @@ class _ReferenceFlow(Generic[R]):
         for some in self._context.ledger.waiting(kind.flow):
             ready = sorted(self._store.run(partial(kind.ready, waiting=some)))
             answers = self._context.toga2.fetch_many(kind.resource, ready, depth=kind.depth)
-            # one that cannot be read goes on waiting; it is not part of what this run must handle
+            # one that is gone waits no more; one that cannot be read goes on waiting, and is not part
+            # of what this run must handle
+            gone = [uuid for uuid, answer in zip(ready, answers, strict=True) if _is_gone(answer)]
+            self._context.ledger.set_waiting(kind.flow, gone, [])
             raws = [answer for answer in answers if not isinstance(answer, PipelineError)]
-            self.write_batch(raws, Progress())
+            self.write_batch(self._parser.many(raws), Progress())
 
-    def write_batch(self, raws: Sequence[object], progress: Progress) -> None:
-        """Parse and write a batch, and take it into account."""
-        parsed = self._parser.many(raws)
+    def parse(self, pages: Sequence[Sequence[object]]) -> tuple[list[str], Parsed[R]]:
+        """Return the uuids of the records of some pages, malformed ones too, and the records."""
+        raws = [raw for page in pages for raw in page]
+        return [uuid for raw in raws if (uuid := uuid_of(raw)) is not None], self._parser.many(raws)
+
+    def write_batch(self, parsed: Parsed[R], progress: Progress) -> None:
+        """Write a batch, and take it into account."""
         failed: list[datetime | None] = []
 
         def fail(name: str, updated: datetime | None, error: Exception) -> None:
@@ -223,7 +238,8 @@ class _ReferenceFlow(Generic[R]):
         last = self._store.run(lambda tx: tx.highest_id(table))
         after = 0
         while rows := self._store.run(partial(_references, table, after, last)):
-            self._run.tally.vanished += listed.count_missing([reference for _, reference in rows])
+            references = [reference for _, reference in rows if reference]
+            self._run.tally.vanished += listed.count_missing(references)
             after = rows[-1][0]
         if self._run.tally.vanished:
             self._run.tally.remark(
@@ -240,8 +256,12 @@ class _ReferenceFlow(Generic[R]):
             self._lookups.waiting += batch.lookups.waiting
             done += batch.outcomes
             refused = [outcome for outcome in batch.outcomes if outcome.refusal is not None]
-            if not refused or not batch.freed_a_key:
+            if not refused:
                 return done
+            if not batch.freed_a_key:
+                if (parked := batch.ring()) is None:
+                    return done
+                self._store.run(partial(_park, self._kind.table, parked))
             records = [outcome.record for outcome in refused]
             done = [outcome for outcome in done if outcome.refusal is None]
 
@@ -265,11 +285,12 @@ class _Batch(Generic[R]):
         self._updates: list[dict[str, object]] = []
         self._adoptions: list[dict[str, object]] = []
         self._claimed: dict[str, str] = {}
+        self._blocked: dict[str, tuple[int, str]] = {}
 
     def write(self, tx: Tx) -> None:
         """Do it; safe to be called again after a transaction that did not come through."""
         self.outcomes, self._inserts, self._updates, self._adoptions = [], [], [], []
-        self._claimed, self.freed_a_key = {}, False
+        self._claimed, self._blocked, self.freed_a_key = {}, {}, False
         self.lookups = self._kind.look_up(tx, self._records, self._store)
         values: dict[str, dict[str, object]] = {}
         refused: dict[str, PermanentError] = {}
@@ -332,6 +353,8 @@ class _Batch(Generic[R]):
         if row is not None:
             return self._update(record, row, values)
         if others:
+            # taken now: a second record of that name gets a row of its own
+            holders[key].remove(others[0])
             self._adoptions.append({"id": others[0].id, "referenceId": record.uuid, **values})
             return self._done(record, values, "adopted")
         if kind.skips_inactive and not kind.is_active(record):
@@ -343,15 +366,13 @@ class _Batch(Generic[R]):
         """Say why the record cannot have its natural key; None: it can."""
         kind = self._kind
         if kind.key_is_unique:
+            if others and (reason := self._held(record, row, others[0])) is not None:
+                return reason
+            # only now: what is refused claims nothing from one who comes later and has it
             claimed_by = self._claimed.setdefault(key, record.uuid)
             if claimed_by != record.uuid:
                 return f"is also that of {claimed_by}; change one of the two in TOGA 2"
-            if not others:
-                return None
-            reason = kind.refusal(others[0], self._store.client_id)
-            if reason is None and row is not None:
-                reason = f"is held by another row without a reference ({kind.table} {others[0].id})"
-            return reason
+            return None
         if row is None and len(others) > 1:
             return (
                 f"stands {len(others)} times in {kind.table} without a reference; which one is "
@@ -359,11 +380,42 @@ class _Batch(Generic[R]):
             )
         return None
 
+    def _held(self, record: R, row: Row | None, holder: Row) -> str | None:
+        """Say why a unique natural key that a row holds cannot be the record's; None: it can."""
+        kind, client_id = self._kind, self._store.client_id
+        reason = kind.refusal(holder, client_id)
+        if row is None:
+            return reason
+        if reason is None:
+            return f"is held by another row without a reference ({kind.table} {holder.id})"
+        is_only_taken = kind.refusal(Row(holder, referenceId=None), client_id) is None
+        if is_only_taken and kind.protection(row) is None:
+            self._blocked[record.uuid] = (row.id, holder.referenceId)
+        return reason
+
+    def ring(self) -> dict[str, object] | None:
+        """Break a ring of records whose rows have exchanged their natural keys, if there is one.
+
+        Returns:
+            An update that gives one of its rows a key that nobody else has, for the moment.
+        """
+        for start, (row_id, _) in self._blocked.items():
+            passed: set[str] = set()
+            uuid = start
+            while uuid in self._blocked and uuid not in passed:
+                passed.add(uuid)
+                uuid = self._blocked[uuid][1]
+            if uuid == start:
+                return {"id": row_id, self._kind.key: start}
+        return None
+
     def _update(self, record: R, row: Row, values: dict[str, object]) -> Outcome[R]:
         changed = tuple(name for name, value in values.items() if row[name] != value)
         if not changed:
             is_active = self._kind.is_active(record)
             return self._done(record, values, "unchanged" if is_active else "inactive")
+        if (protection := self._kind.protection(row)) is not None:
+            return Outcome(record, refusal=PermanentError(f"its row {protection}"))
         if self._kind.key in changed:
             self.freed_a_key = True
         self._updates.append({"id": row.id, **values})
@@ -378,6 +430,14 @@ class _Batch(Generic[R]):
     ) -> Outcome[R]:
         label = str(values[self._kind.key])
         return Outcome(record, change=Change(record.uuid, label, action, fields))
+
+
+def _is_gone(answer: object) -> bool:
+    return isinstance(answer, PermanentHttpError) and answer.status == 404
+
+
+def _park(table: str, row: dict[str, object], tx: Tx) -> None:
+    tx.update(table, [row])
 
 
 def _references(table: str, after: int, until: int, tx: Tx) -> list[tuple[int, str]]:

@@ -37,13 +37,14 @@ class Units(Kind[Unit]):
         """Find or make models, manufacturers and categories by name, and find the contacts."""
         lookups = Lookups()
         for table, part in _NAMES.items():
-            names = {
+            # in the records' order: of several spellings it is always the first that is made
+            names = dict.fromkeys(
                 fitted
                 for record in records
                 if record.item is not None
                 and (fitted := _fitted_or_none(store, table, part(record.item))) is not None
-            }
-            lookups.ids[table] = tx.find_or_create_names(table, names) if names else {}
+            )
+            lookups.ids[table] = tx.find_or_create_names(table, names.keys()) if names else {}
         contacts = {record.contact.uuid for record in records if record.contact is not None}
         people = tx.select_by_reference("people", ["id"], contacts)
         lookups.ids["people"] = {uuid: row.id for uuid, row in people.items()}

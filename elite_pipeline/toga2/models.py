@@ -12,9 +12,9 @@ from typing import Annotated, Generic, TypeVar
 from pydantic import (
     AliasChoices,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     StringConstraints,
     TypeAdapter,
     ValidationError,
@@ -32,7 +32,7 @@ def _instant(value: object) -> datetime:
     return wire.parse_time(value)
 
 
-Instant = Annotated[datetime, BeforeValidator(_instant)]
+Instant = Annotated[datetime, PlainValidator(_instant)]
 
 
 class _Record(BaseModel):

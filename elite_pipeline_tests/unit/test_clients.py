@@ -1,0 +1,255 @@
+"""The registry: what a right one gives, and how every kind of mistake in it is named."""
+
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import yaml
+
+from elite_pipeline.clients import Registry, load_registry, parse_registry
+from elite_pipeline.errors import ConfigurationError
+
+PASTED = "hunter2-pasted-by-mistake"
+
+
+def entry(number: int = 1, **changes: Any) -> dict[str, Any]:
+    """Return a right entry; ``changes`` name fields as ``section__field``, None takes one away."""
+    made: dict[str, Any] = {
+        "toga2": {"client_uuid": f"00000000-0000-4000-8000-{number:012}"},
+        "togadesk": {"client_id": number, "ticket_department_id": number},
+        "custom_field_prefix": "c_elite",
+    }
+    for name, value in changes.items():
+        *sections, field = name.split("__")
+        place = made
+        for section in sections:
+            place = place.setdefault(section, {})
+        if value is None:
+            place.pop(field)
+        else:
+            place[field] = value
+    return made
+
+
+def registry(**entries: Any) -> Registry:
+    named = {name.replace("_", "-"): value for name, value in entries.items()}
+    return parse_registry(yaml.safe_dump({"clients": named}, sort_keys=False), source="r.yaml")
+
+
+def problem_of(**changes: Any) -> str:
+    """Return what is said about one wrong entry, beside one that stays usable."""
+    made = registry(elite=entry(**changes), wje=entry(2))
+    assert made.get("wje").togadesk.client_id == 2
+    assert list(made.problems) == ["elite"]
+    with pytest.raises(ConfigurationError) as caught:
+        made.get("elite")
+    assert str(caught.value) == made.problems["elite"]
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_not_given_has_the_documented_default() -> None:
+    client = registry(compass_usa=entry()).get("compass-usa")
+    assert client.toga2.integration_type == "TICKETS"
+    assert client.toga2.lag_seconds == 120
+    assert client.monitored_department_ids == (1,)
+    assert client.timezone == ZoneInfo("UTC")
+    assert not any(client.flows.model_dump().values())
+    assert client.environment_prefix == "COMPASS_USA"
+    assert client.status_map["IN_PROGRESS"] == "In Progress"
+    assert client.priority_map["URGENT"] == "High"
+
+
+def test_what_is_given_is_what_counts() -> None:
+    client = registry(
+        elite=entry(
+            togadesk__monitored_department_ids=[1, 2],
+            togadesk__timezone="America/Chicago",
+            toga2__status_map={"PENDING": "Reopened"},
+            toga2__priority_map={"LOW": "Normal"},
+            flows__contacts=True,
+        )
+    ).get("elite")
+    assert client.monitored_department_ids == (1, 2)
+    assert client.timezone == ZoneInfo("America/Chicago")
+    assert client.status_map["PENDING"] == "Reopened"
+    assert client.status_map["NEW"] == "Open"
+    assert client.priority_map["LOW"] == "Normal"
+    assert client.flows.contacts
+    assert not client.flows.units
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "expected"),
+    [
+        ({"toga2__client_uuid": PASTED}, "toga2.client_uuid", "valid UUID"),
+        ({"toga2__client_uuid": None}, "toga2.client_uuid", "missing; add it"),
+        ({"toga2": None}, "toga2", "missing; add it"),
+        ({"toga2__integration_type": PASTED}, "toga2.integration_type", "'REPAIR_ORDERS'"),
+        ({"toga2__max_in_flight": 0}, "toga2.max_in_flight", "greater than or equal to 1"),
+        ({"toga2__max_in_flight": 65}, "toga2.max_in_flight", "less than or equal to 64"),
+        ({"toga2__max_in_flight": PASTED}, "toga2.max_in_flight", "valid integer"),
+        ({"toga2__lag_seconds": 0}, "toga2.lag_seconds", "greater than or equal to 1"),
+        ({"toga2__api_key": PASTED}, "toga2.api_key", "secrets come from the environment"),
+        ({"togadesk__client_id": 0}, "togadesk.client_id", "greater than 0"),
+        ({"togadesk__client_id": None}, "togadesk.client_id", "missing; add it"),
+        ({"togadesk__ticket_department_id": -1}, "togadesk.ticket_department_id", "greater than"),
+        ({"togadesk__monitored_department_ids": []}, "monitored_department_ids", "at least 1"),
+        ({"togadesk__monitored_department_ids": ["x"]}, "department_ids.0", "valid integer"),
+        ({"togadesk__timezone": PASTED}, "togadesk.timezone", "America/Chicago"),
+        ({"togadesk__timezone": "../../etc/passwd"}, "togadesk.timezone", "America/Chicago"),
+        ({"togadesk__timezone": ""}, "togadesk.timezone", "America/Chicago"),
+        ({"custom_field_prefix": PASTED}, "custom_field_prefix", "c_"),
+        ({"custom_field_prefix": "c_elite\n"}, "custom_field_prefix", "c_"),
+        ({"flows__contcats": True}, "flows.contcats", "unknown field"),
+        ({"flows__contacts": PASTED}, "flows.contacts", "valid boolean"),
+        ({"colour": PASTED}, "colour", "unknown field"),
+        (
+            {"freshservice": {"base_url": PASTED, "webhook_action": "Elite/Webhook"}},
+            "freshservice.base_url",
+            "valid URL",
+        ),
+        (
+            {"freshservice": {"base_url": "https://x.example", "webhook_action": ""}},
+            "freshservice.webhook_action",
+            "at least 1 character",
+        ),
+        ({"flows__freshservice_to_toga2": True}, "flows.freshservice_to_toga2", "switch the flow"),
+    ],
+)
+def test_a_mistake_names_client_field_and_what_was_expected(
+    changes: dict[str, Any], field: str, expected: str
+) -> None:
+    said = problem_of(**changes)
+    assert said.startswith("r.yaml: client 'elite': ")
+    assert field in said
+    assert expected in said
+    assert PASTED not in said
+
+
+def test_all_mistakes_of_one_client_are_one_message() -> None:
+    said = problem_of(togadesk__client_id=None, colour="blue", toga2__lag_seconds=0)
+    assert "togadesk.client_id: missing" in said
+    assert "colour: unknown field" in said
+    assert "toga2.lag_seconds:" in said
+
+
+@pytest.mark.parametrize("broken", [None, [], "text", 7])
+def test_an_entry_of_another_kind_breaks_that_client_alone(broken: object) -> None:
+    made = registry(elite=broken, wje=entry(2))
+    assert "toga2: missing" in made.problems["elite"]
+    assert made.get("wje").name == "wje"
+
+
+@pytest.mark.parametrize("name", ["Elite", "2fast", "a--b", "a_b", "a b", "-a", "élite", ""])
+def test_a_name_that_cannot_be_a_partition_is_refused(name: str) -> None:
+    text = yaml.safe_dump({"clients": {name: entry(), "wje": entry(2)}})
+    made = parse_registry(text, source="r.yaml")
+    assert "lower-case letters and digits" in made.problems[name]
+    assert made.get("wje").name == "wje"
+
+
+def test_a_name_that_yaml_reads_as_something_else_is_named_too() -> None:
+    made = parse_registry("clients: {no: {}, 7: {}}", source="r.yaml")
+    assert set(made.problems) == {"False", "7"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"togadesk__client_id": 1}, "togadesk.client_id"),
+        ({"toga2__client_uuid": "00000000-0000-4000-8000-000000000001"}, "toga2.client_uuid"),
+    ],
+)
+def test_two_clients_that_are_one_and_the_same_somewhere_are_both_unusable(
+    changes: dict[str, Any], field: str
+) -> None:
+    made = registry(elite=entry(1), wje=entry(2, **changes), other=entry(3))
+    assert set(made.problems) == {"elite", "wje"}
+    assert field in made.problems["elite"]
+    assert "wje has the same" in made.problems["elite"]
+    assert "elite has the same" in made.problems["wje"]
+    assert made.get("other").name == "other"
+
+
+def test_every_client_is_a_partition_the_broken_ones_included() -> None:
+    made = registry(wje=entry(2), elite=entry(colour="blue"))
+    assert made.names == ("wje", "elite")
+
+
+def test_an_unknown_client_is_answered_with_those_there_are() -> None:
+    with pytest.raises(ConfigurationError, match=r"no client 'acme'; it has: elite, wje"):
+        registry(elite=entry(), wje=entry(2)).get("acme")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("clients:\n  elite: {}\n  wje: {}\n  elite: {}\n", 4, "elite"),
+        ("clients:\n  elite:\n    flows: {contacts: true, contacts: false}\n", 3, "contacts"),
+        ("clients: {}\nclients: {}\n", 2, "clients"),
+    ],
+)
+def test_a_key_that_stands_twice_is_an_error_where_it_stands(
+    text: str, line: int, key: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"r.yaml at line {line}: the key '{key}'"):
+        parse_registry(text, source="r.yaml")
+
+
+def test_entries_may_share_what_they_have_in_common() -> None:
+    text = dedent("""
+        common: &common {timezone: America/Chicago, ticket_department_id: 4}
+        clients:
+          elite:
+            toga2: {client_uuid: 00000000-0000-4000-8000-000000000001}
+            togadesk: {<<: *common, client_id: 1, ticket_department_id: 9}
+            custom_field_prefix: c_elite
+    """)
+    client = parse_registry(text, source="r.yaml").get("elite")
+    assert client.togadesk.timezone == "America/Chicago"
+    assert client.togadesk.ticket_department_id == 9
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "clients:", "clients: []", "clients: {}", "- clients", "elite: {}", "just text"],
+)
+def test_a_file_without_clients_says_what_was_expected(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"r\.yaml: expected a mapping 'clients:'"):
+        parse_registry(text, source="r.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["clients: {", "clients:\n\t- x", "a: b: c", "clients: *nowhere", "clients: !!python/none x"],
+)
+def test_what_is_not_yaml_is_one_message_with_its_place(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^r\.yaml at line \d+: .*Mend the YAML"):
+        parse_registry(text, source="r.yaml")
+
+
+def test_a_missing_file_names_itself_and_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_registry(tmp_path / "absent.yaml")
+    assert "absent.yaml" in str(caught.value)
+    assert "No such file" in str(caught.value)
+    assert "ELITE_PIPELINE_CLIENTS" in str(caught.value)
+
+
+def test_a_file_that_is_not_text_and_a_folder_are_named(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00c")
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
+        load_registry(binary)
+    with pytest.raises(ConfigurationError, match="directory"):
+        load_registry(tmp_path)
+
+
+def test_the_example_that_ships_is_right() -> None:
+    example = Path(__file__).parents[2] / "clients.example.yaml"
+    made = load_registry(example)
+    assert made.problems == {}
+    assert "elite" in made.names

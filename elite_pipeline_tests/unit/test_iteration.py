@@ -1,0 +1,100 @@
+"""Streams: cut into chunks, and read ahead."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from elite_pipeline.iteration import chunked, prefetch
+from elite_pipeline_tests.support.waiting import wait_until
+
+
+class Source:
+    """Counts what was taken from it."""
+
+    def __init__(self, last: int, error: BaseException | None = None) -> None:
+        self.taken = 0
+        self._last = last
+        self._error = error
+
+    def __iter__(self) -> Iterator[int]:
+        for number in range(self._last):
+            self.taken += 1
+            yield number
+        if self._error is not None:
+            raise self._error
+
+
+def prefetching() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "prefetch"]
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "sizes"),
+    [(0, 3, []), (1, 3, [1]), (3, 3, [3]), (7, 3, [3, 3, 1]), (3, 1, [1, 1, 1])],
+)
+def test_chunks_hold_everything_in_order(count: int, size: int, sizes: list[int]) -> None:
+    chunks = list(chunked(iter(range(count)), size))
+    assert [len(chunk) for chunk in chunks] == sizes
+    assert [item for chunk in chunks for item in chunk] == list(range(count))
+
+
+def test_chunks_take_no_more_than_they_give() -> None:
+    source = Source(100)
+    first = next(chunked(source, 10))
+    assert len(first) == source.taken == 10
+
+
+def test_everything_comes_in_order() -> None:
+    assert list(prefetch(Source(100))) == list(range(100))
+    assert list(prefetch(Source(0))) == []
+    assert prefetching() == []
+
+
+def test_it_reads_ahead_and_no_further() -> None:
+    source = Source(100)
+    with closing(prefetch(source, ahead=2)) as items:
+        assert next(items) == 0
+        # one with the consumer, two ready, one in hand that has no room yet
+        wait_until(lambda: source.taken == 4, "the source is read ahead")
+        assert next(items) == 1
+        wait_until(lambda: source.taken == 5, "the source is read ahead")
+
+
+def test_an_error_comes_in_its_place() -> None:
+    items = prefetch(Source(3, ValueError("broken")))
+    assert [next(items), next(items), next(items)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="broken"):
+        next(items)
+    assert prefetching() == []
+
+
+def test_an_interrupt_in_the_thread_reaches_the_consumer() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        list(prefetch(Source(0, KeyboardInterrupt())))
+
+
+def test_a_consumer_that_stops_early_ends_the_thread() -> None:
+    source = Source(1000)
+    items = prefetch(source)
+    assert next(items) == 0
+    items.close()
+    assert prefetching() == []
+    assert source.taken < 10
+
+
+def test_a_consumer_that_fails_ends_the_thread() -> None:
+    def consume() -> None:
+        with closing(prefetch(Source(1000))) as items:
+            raise RuntimeError(f"consumer at {next(items)}")
+
+    with pytest.raises(RuntimeError, match="consumer at 0"):
+        consume()
+    assert prefetching() == []
+
+
+def test_nothing_is_read_before_it_is_asked_for() -> None:
+    source = Source(3)
+    prefetch(source).close()
+    assert source.taken == 0

@@ -1,0 +1,77 @@
+"""Secrets do not get through, and ordinary text does."""
+
+import base64
+
+import pytest
+
+from elite_pipeline.transport import REDACTED, Redactor
+
+KEY = "0f8fad5b-d9cb-469f-a165-70867728950e"
+SECRET = "s3cr$t.(*)[x]"
+
+
+@pytest.fixture
+def redact() -> Redactor:
+    return Redactor.for_basic_auth(KEY, SECRET, ["database-password", "abc"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"key {KEY} was refused",
+        f"{SECRET}",
+        f"a{SECRET}{SECRET}b",
+        "Authorization: Basic " + base64.b64encode(f"{KEY}:{SECRET}".encode()).decode(),
+        base64.b64encode(f"{KEY}:{SECRET}".encode()).decode(),
+        "connection with database-password failed",
+        "mysql://user:database-password@host/db",
+    ],
+)
+def test_a_known_secret_is_replaced_wherever_it_stands(redact: Redactor, text: str) -> None:
+    said = redact(text)
+    assert REDACTED in said
+    for secret in (
+        KEY,
+        SECRET,
+        "database-password",
+        base64.b64encode(f"{KEY}:{SECRET}".encode()).decode(),
+    ):
+        assert secret not in said
+
+
+def test_a_secret_within_another_does_not_save_the_rest_of_it() -> None:
+    assert Redactor(["pass", "password-long"])("password-long") == REDACTED
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("mysql://joe:unknown@host/db", f"mysql://joe:{REDACTED}@host/db"),
+        ("https://:tok@host", f"https://:{REDACTED}@host"),
+        ("Authorization: Bearer abcdef0123456789", f"Authorization: Bearer {REDACTED}"),
+        ("authorization: basic dXNlcjpwYXNzd29yZA==", f"authorization: basic {REDACTED}"),
+    ],
+)
+def test_what_has_the_shape_of_a_secret_is_replaced_too(
+    redact: Redactor, text: str, shown: str
+) -> None:
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "GET /tickets answered 503",
+        "https://api.togahub.com/v2/tickets?where[_updated >]=2026-06-10 00:00:00",
+        "mail ada@example.com about abc",
+        "a basic fault",
+        "at 10:30@home",
+    ],
+)
+def test_ordinary_text_stays_as_it_is(redact: Redactor, text: str) -> None:
+    assert redact(text) == text
+
+
+def test_secrets_too_short_to_tell_from_text_are_left_alone() -> None:
+    assert Redactor(["", "a", "abc"])("abc and a") == "abc and a"
