@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from elite_pipeline.errors import PermanentError
 from elite_pipeline.sync import watermarks
-from elite_pipeline.sync.reference import Kind, Lookups
+from elite_pipeline.sync.reference_kinds import Kind, Lookups
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import Contact
 from elite_pipeline.togadesk import Row, TogadeskStore

@@ -12,7 +12,7 @@ What a ticket looks like as rows: ``ticket_rows``; writing them: ``ticket_batch`
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from elite_pipeline.errors import (
@@ -137,7 +137,7 @@ class _TicketFlow:
         """Turn a page of the list into tickets with all their notes."""
         known = self._known(page)
         fetched = _Fetched()
-        incomplete: list[str] = []
+        incomplete: dict[str, datetime] = {}
         is_expanded = any(_is_expanded(raw) for raw in page)
         for raw in page:
             version = version_of(raw)
@@ -154,13 +154,23 @@ class _TicketFlow:
             if is_expanded and _has_notes(raw):
                 fetched.bundles.append(self._bundle(raw, ticket))
             else:
-                incomplete.append(ticket.uuid)
+                incomplete[ticket.uuid] = ticket.updated
         if incomplete:
-            listed = {uuid: fetched.versions.get(uuid) for uuid in incomplete}
-            more = self._fetch(incomplete)
-            fetched.bundles += more.bundles
+            more = self._fetch(list(incomplete))
+            # the place in the list is what the watermark goes by: a ticket may have changed since
+            fetched.bundles += [
+                replace(
+                    bundle,
+                    ticket=bundle.ticket.model_copy(
+                        update={
+                            "updated": incomplete.get(bundle.ticket.uuid, bundle.ticket.updated)
+                        }
+                    ),
+                )
+                for bundle in more.bundles
+            ]
             fetched.unreadable += [
-                (uuid, _time_of(listed.get(uuid)) or updated, error)
+                (uuid, incomplete.get(uuid, updated), error)
                 for uuid, updated, error in more.unreadable
             ]
         return fetched
@@ -383,7 +393,3 @@ def _is_expanded(raw: object) -> bool:
 
 def _is_gone(error: Exception) -> bool:
     return isinstance(error, PermanentHttpError) and error.status == 404
-
-
-def _time_of(version: SeenVersion | None) -> datetime | None:
-    return wire.parse_time(version.updated) if version is not None else None

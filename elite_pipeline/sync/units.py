@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from elite_pipeline.errors import PermanentError
 from elite_pipeline.ledger import Waiting
 from elite_pipeline.sync import watermarks
-from elite_pipeline.sync.reference import Kind, Lookups
+from elite_pipeline.sync.reference_kinds import Kind, Lookups
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import Item, Unit
 from elite_pipeline.togadesk import TogadeskStore, Tx
@@ -73,6 +73,11 @@ class Units(Kind[Unit]):
     def is_active(self, record: Unit) -> bool:
         """Tell whether TOGA 2 has the unit switched on."""
         return record.is_active
+
+    def is_stub(self, raw: object) -> bool:
+        """Tell whether the list did not expand the unit's item: then its names are not there."""
+        item = raw.get("item") if isinstance(raw, dict) else None
+        return isinstance(item, dict) and item.keys() == {"uuid"}
 
     def ready(self, tx: Tx, waiting: Sequence[Waiting]) -> set[str]:
         """Return the units whose contact is in the helpdesk now."""

@@ -228,17 +228,21 @@ def uuid_of(raw: object) -> str | None:
     return uuid if isinstance(uuid, str) and uuid and uuid.isprintable() else None
 
 
+def updated_of(raw: object) -> datetime | None:
+    """Return a raw record's ``_updated``, when it has one that is a time."""
+    try:
+        return _instant(raw.get("_updated")) if isinstance(raw, dict) else None
+    except ValueError:
+        return None
+
+
 def _malformed(raw: object, error: ValidationError) -> Malformed:
-    updated = None
-    if isinstance(raw, dict):
-        try:
-            updated = _instant(raw.get("_updated"))
-        except ValueError:
-            updated = None
     problems = "; ".join(
         f"{'.'.join(str(part) for part in detail['loc']) or 'record'}: "
         f"{detail['msg'].removeprefix('Value error, ')}"
         for detail in error.errors(include_url=False, include_input=False)[:5]
     )
     name = (uuid_of(raw) or "(a record without uuid)")[:64]
-    return Malformed(name=name, updated=updated, reason=f"not what TOGA 2 documents: {problems}")
+    return Malformed(
+        name=name, updated=updated_of(raw), reason=f"not what TOGA 2 documents: {problems}"
+    )

@@ -350,7 +350,11 @@ class TestConflicts:
             "phone": "1" * 101,
         }
         uuids = {
-            name: add(systems, "contacts", {"email": f"{name}@example.com", name: value})
+            name: add(
+                systems,
+                "contacts",
+                {"lastName": "x", "email": f"{name}@example.com", name: value},
+            )
             for name, value in fields.items()
         }
         add_contact(systems, "exact@example.com", title="漢" * 128, phone="1" * 100)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from elite_pipeline.sandbox.toga2 import MalformedRecord, Shift, Status
+from elite_pipeline.sandbox.toga2 import MalformedRecord, RequestInfo, Shift, Status
 from elite_pipeline.sync import ticket_batch
 from elite_pipeline.sync.flows import run_flow
 from elite_pipeline.togadesk import Tx
@@ -446,6 +446,26 @@ def test_second_edit_within_the_second_of_the_first_is_not_taken_for_seen(
     systems.sync(FLOW)
 
     assert desk.tickets("subject") == [("second",)]
+
+
+def test_ticket_that_changes_between_list_and_read_does_not_carry_the_watermark_along(
+    systems: Systems, desk: Desk
+) -> None:
+    systems.toga2.settings.expand_lists = False
+    ticket = desk.ticket("first", 5)
+
+    def change(request: RequestInfo) -> None:
+        if request.route == "/tickets/{uuid}":
+            systems.toga2.on_request = None
+            desk.change("tickets", ticket, 900, subject="second")
+
+    systems.toga2.on_request = change
+    result = systems.sync(FLOW)
+
+    assert desk.tickets("subject") == [("second",)]
+    # what else was changed until then was not listed by this run
+    assert result.watermark_after == at(5)
+    assert systems.sync(FLOW).watermark_after == at(900)
 
 
 def test_clients_do_not_meet(systems: Systems, desk: Desk) -> None:

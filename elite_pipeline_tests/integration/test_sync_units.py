@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from elite_pipeline.sandbox.toga2 import Status
+from elite_pipeline.sandbox.toga2 import MalformedRecord, Status
 from elite_pipeline_tests.support.helpdesks import ALL_PARAMS
 from elite_pipeline_tests.support.reference_data import (
     TEXTS,
@@ -307,3 +307,25 @@ def test_one_that_is_switched_off_is_kept_and_one_that_vanished_counted(systems:
     assert counts(systems.sync("units")) == {"inactive": 1}
     assert counts(systems.sync("units", full=True)) == {"inactive": 1, "vanished": 1}
     assert set(assets(systems)) == {"T-1", "T-2"}
+
+
+@ONE_KIND
+def test_a_unit_whose_item_the_list_does_not_expand_is_read_by_itself(systems: Systems) -> None:
+    stub = {"item": {"uuid": "i-1"}}
+    add_unit(systems, "T-1", name="ThinkPad", manufacturer="Lenovo", category="Laptop")
+    lost = add_unit(systems, "T-2", seconds=9, name="XPS", manufacturer="Dell", category="Laptop")
+    systems.toga2.faults.add(MalformedRecord(index=0, changes=stub), method="GET", route="/units")
+    result = systems.sync("units")
+    assert counts(result) == {"created": 2}
+    assert assets(systems)["T-1"]["model"] == "ThinkPad"
+    systems.toga2.faults.clear()
+    systems.toga2.faults.add(
+        MalformedRecord(index=1, changes=stub), method="GET", route="/units", times=None
+    )
+    systems.toga2.faults.add(Status(404), method="GET", route="/units/{uuid}", times=None)
+    result = systems.sync("units", full=True)
+    # not written with its item emptied, and not passed by the watermark
+    assert counts(result) == {"unchanged": 1, "failed": 1}
+    assert list(reasons(result)) == [lost]
+    assert assets(systems)["T-1"]["model"] == "ThinkPad"
+    assert assets(systems)["T-2"]["model"] == "XPS"

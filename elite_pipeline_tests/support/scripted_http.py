@@ -63,10 +63,11 @@ class ScriptedServer:
                 request = Request(self.command, self.path, dict(self.headers), body)
                 script._reply(self, script._next(request))
 
-            do_GET = do_POST = do_PATCH = _answer  # noqa: N815
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            def log_message(self, *args: Any, **options: Any) -> None:
                 pass
+
+        for method in ("GET", "POST", "PATCH"):
+            setattr(Handler, f"do_{method}", Handler._answer)
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

@@ -1,0 +1,220 @@
+"""One batch of reference data, written in one transaction: match, decide, write what differs.
+
+Follows ``spec/sync.md`` section 3: matched by ``referenceId``; a hand-made row is adopted where that is
+safe; only owned columns are written; an unchanged record causes no write.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic
+
+from elite_pipeline.errors import PermanentError
+from elite_pipeline.sync.reference_kinds import Kind, Lookups, R
+from elite_pipeline.sync.results import Action, Change
+from elite_pipeline.togadesk import Row, TogadeskStore, Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[R]):
+    """What became of one record: a change, or a refusal."""
+
+    record: R
+    change: Change | None = None
+    refusal: PermanentError | None = None
+
+
+def write_in_rounds(
+    kind: Kind[R], store: TogadeskStore, records: Sequence[R]
+) -> tuple[list[Outcome[R]], Lookups]:
+    """Write records in rounds: a key that one record gives up may be what another one needs.
+
+    Returns:
+        One outcome per record, and what the records refer to.
+    """
+    done: list[Outcome[R]] = []
+    lookups = Lookups()
+    while True:
+        batch = Batch(kind, store, records)
+        store.run(batch.write)
+        lookups.waiting += batch.lookups.waiting
+        done += batch.outcomes
+        refused = [outcome for outcome in batch.outcomes if outcome.refusal is not None]
+        if not refused:
+            return done, lookups
+        if not batch.freed_a_key:
+            if (parked := batch.ring()) is None:
+                return done, lookups
+            store.run(partial(_park, kind.table, parked))
+        records = [outcome.record for outcome in refused]
+        done = [outcome for outcome in done if outcome.refusal is None]
+
+
+class Batch(Generic[R]):
+    """One transaction of a flow: reads what is there, decides, writes what differs.
+
+    Attributes:
+        outcomes: One per record, in their order.
+        freed_a_key: A row was given another natural key, so that the old one is free now.
+    """
+
+    def __init__(self, kind: Kind[R], store: TogadeskStore, records: Sequence[R]) -> None:
+        self._kind = kind
+        self._store = store
+        self._records = records
+        self.lookups = Lookups()
+        self.outcomes: list[Outcome[R]] = []
+        self.freed_a_key = False
+        self._inserts: list[dict[str, object]] = []
+        self._updates: list[dict[str, object]] = []
+        self._adoptions: list[dict[str, object]] = []
+        self._claimed: dict[str, str] = {}
+        self._blocked: dict[str, tuple[int, str]] = {}
+
+    def write(self, tx: Tx) -> None:
+        """Do it; safe to be called again after a transaction that did not come through."""
+        self.outcomes, self._inserts, self._updates, self._adoptions = [], [], [], []
+        self._claimed, self._blocked, self.freed_a_key = {}, {}, False
+        self.lookups = self._kind.look_up(tx, self._records, self._store)
+        values: dict[str, dict[str, object]] = {}
+        refused: dict[str, PermanentError] = {}
+        for record in self._records:
+            try:
+                values[record.uuid] = self._kind.values(record, self.lookups, self._store)
+            except PermanentError as error:
+                refused[record.uuid] = error
+        own, holders = self._rows(tx, values)
+        for record in self._records:
+            if record.uuid in refused:
+                self.outcomes.append(Outcome(record, refusal=refused[record.uuid]))
+            else:
+                self.outcomes.append(self._decide(record, values[record.uuid], own, holders))
+        tx.update(self._kind.table, self._updates)
+        tx.update(self._kind.table, self._adoptions)
+        tx.insert(self._kind.table, self._inserts)
+
+    def _rows(
+        self, tx: Tx, values: dict[str, dict[str, object]]
+    ) -> tuple[dict[str, Row], dict[str, list[Row]]]:
+        """Return the rows of the records, and the rows that hold their natural keys."""
+        kind = self._kind
+        columns = ("id", "clientid", "referenceId", *kind.owned, *kind.extra_columns)
+        # a unique key is looked up by its index; any other one among this client's rows
+        scope = {} if kind.key_is_unique else {"clientid": self._store.client_id}
+        rows = tx.select(
+            kind.table,
+            columns,
+            where=scope,
+            in_=(kind.key, [fields[kind.key] for fields in values.values()]),
+        )
+        holders: dict[str, list[Row]] = {}
+        own: dict[str, Row] = {}
+        for row in rows:
+            holders.setdefault(kind.key_of(row[kind.key]), []).append(row)
+            if row.clientid == self._store.client_id and row.referenceId in values:
+                own.setdefault(row.referenceId, row)
+        missing = [uuid for uuid in values if uuid not in own]
+        own.update(tx.select_by_reference(kind.table, columns, missing))
+        return own, holders
+
+    def _decide(
+        self,
+        record: R,
+        values: dict[str, object],
+        own: dict[str, Row],
+        holders: dict[str, list[Row]],
+    ) -> Outcome[R]:
+        kind = self._kind
+        key = kind.key_of(values[kind.key])
+        row = own.get(record.uuid)
+        others = [holder for holder in holders.get(key, []) if row is None or holder.id != row.id]
+        if not kind.key_is_unique:
+            # rows that mirror another record of the same name are none of this one's business
+            others = [other for other in others if not other.referenceId]
+        conflict = self._conflict(record, key, row, others)
+        if conflict is not None:
+            return Outcome(record, refusal=PermanentError(f"its {kind.key} {conflict}"))
+        if row is not None:
+            return self._update(record, row, values)
+        if others:
+            # taken now: a second record of that name gets a row of its own
+            holders[key].remove(others[0])
+            self._adoptions.append({"id": others[0].id, "referenceId": record.uuid, **values})
+            return self._done(record, values, "adopted")
+        if kind.skips_inactive and not kind.is_active(record):
+            return self._done(record, values, "inactive")
+        self._inserts.append({"referenceId": record.uuid, **values, **kind.new_row(record)})
+        return self._done(record, values, "created")
+
+    def _conflict(self, record: R, key: str, row: Row | None, others: Sequence[Row]) -> str | None:
+        """Say why the record cannot have its natural key; None: it can."""
+        kind = self._kind
+        if kind.key_is_unique:
+            if others and (reason := self._held(record, row, others[0])) is not None:
+                return reason
+            # only now: what is refused claims nothing from one who comes later and has it
+            claimed_by = self._claimed.setdefault(key, record.uuid)
+            if claimed_by != record.uuid:
+                return f"is also that of {claimed_by}; change one of the two in TOGA 2"
+            return None
+        if row is None and len(others) > 1:
+            return (
+                f"stands {len(others)} times in {kind.table} without a reference; which one is "
+                "meant cannot be told: rename or delete the others in the helpdesk"
+            )
+        return None
+
+    def _held(self, record: R, row: Row | None, holder: Row) -> str | None:
+        """Say why a unique natural key that a row holds cannot be the record's; None: it can."""
+        kind, client_id = self._kind, self._store.client_id
+        reason = kind.refusal(holder, client_id)
+        if row is None:
+            return reason
+        if reason is None:
+            return f"is held by another row without a reference ({kind.table} {holder.id})"
+        is_only_taken = kind.refusal(Row(holder, referenceId=None), client_id) is None
+        if is_only_taken and kind.protection(row) is None:
+            self._blocked[record.uuid] = (row.id, holder.referenceId)
+        return reason
+
+    def ring(self) -> dict[str, object] | None:
+        """Break a ring of records whose rows have exchanged their natural keys, if there is one.
+
+        Returns:
+            An update that gives one of its rows a key that nobody else has, for the moment.
+        """
+        for start, (row_id, _) in self._blocked.items():
+            passed: set[str] = set()
+            uuid = start
+            while uuid in self._blocked and uuid not in passed:
+                passed.add(uuid)
+                uuid = self._blocked[uuid][1]
+            if uuid == start:
+                return {"id": row_id, self._kind.key: start}
+        return None
+
+    def _update(self, record: R, row: Row, values: dict[str, object]) -> Outcome[R]:
+        changed = tuple(name for name, value in values.items() if row[name] != value)
+        if not changed:
+            is_active = self._kind.is_active(record)
+            return self._done(record, values, "unchanged" if is_active else "inactive")
+        if (protection := self._kind.protection(row)) is not None:
+            return Outcome(record, refusal=PermanentError(f"its row {protection}"))
+        if self._kind.key in changed:
+            self.freed_a_key = True
+        self._updates.append({"id": row.id, **values})
+        return self._done(record, values, "updated", changed)
+
+    def _done(
+        self,
+        record: R,
+        values: dict[str, object],
+        action: Action,
+        fields: tuple[str, ...] = (),
+    ) -> Outcome[R]:
+        label = str(values[self._kind.key])
+        return Outcome(record, change=Change(record.uuid, label, action, fields))
+
+
+def _park(table: str, row: dict[str, object], tx: Tx) -> None:
+    tx.update(table, [row])
