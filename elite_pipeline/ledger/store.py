@@ -17,6 +17,7 @@ from elite_pipeline.iteration import chunked
 from elite_pipeline.ledger.tables import (
     MOST_TARGET_CHARS,
     category_paths,
+    memory,
     metadata,
     seen,
     waiting,
@@ -125,6 +126,49 @@ class Ledger:
             connection.execute(
                 sa.delete(seen).where(self._mine(seen, flow), seen.c.updated < updated)
             )
+
+    def watermark(self, flow: str) -> str | None:
+        """Return the watermark that the memory of a flow belongs to; None: there is no memory."""
+        with self._begin() as connection:
+            found = connection.execute(
+                sa.select(memory.c.watermark).where(self._mine(memory, flow))
+            ).scalar()
+        return str(found) if found is not None else None
+
+    def set_watermark(self, flow: str, watermark: str) -> None:
+        """Say which watermark the memory of a flow belongs to from now on."""
+        with self._begin() as connection:
+            connection.execute(sa.delete(memory).where(self._mine(memory, flow)))
+            connection.execute(
+                sa.insert(memory).values(client=self._client, flow=flow, watermark=watermark)
+            )
+
+    def forget(self, flow: str) -> None:
+        """Drop all versions of a flow."""
+        with self._begin() as connection:
+            connection.execute(sa.delete(seen).where(self._mine(seen, flow)))
+
+    def add_waiting(self, flow: str, entries: Iterable[Waiting]) -> None:
+        """Let records wait for something more, beside what they wait for already."""
+        rows = [
+            (entry.uuid, entry.kind, entry.target)
+            for entry in entries
+            if len(entry.target) <= MOST_TARGET_CHARS
+        ]
+        key = (waiting.c.uuid, waiting.c.kind, waiting.c.target)
+        with self._begin() as connection:
+            for chunk in chunked(dict.fromkeys(rows), _CHUNK // 3):
+                connection.execute(
+                    sa.delete(waiting).where(self._mine(waiting, flow), sa.tuple_(*key).in_(chunk))
+                )
+                connection.execute(
+                    sa.insert(waiting),
+                    [
+                        {"client": self._client, "flow": flow}
+                        | dict(zip(("uuid", "kind", "target"), row, strict=True))
+                        for row in chunk
+                    ],
+                )
 
     def waiting(self, flow: str) -> Iterator[list[Waiting]]:
         """Yield what waits for something, in chunks."""

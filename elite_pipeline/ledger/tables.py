@@ -1,7 +1,7 @@
 """The pipeline's own tables, in ``PIPELINE_DATABASE_URL``.
 
 They are memory, not truth: the truth about what has been synced lies in the data of the systems
-(``design.md``, wall 6). Emptying them costs re-reading, never a record.
+(``design.md``, wall 6). After they were lost, one full run makes good what they knew of.
 """
 
 from typing import Any
@@ -34,6 +34,17 @@ seen = sa.Table(
     sa.Column("uuid", _UUID, primary_key=True),
     sa.Column("updated", sa.String(19), nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False),
+    **_OPTIONS,
+)
+
+#: The stored watermark that a flow's memory belongs to, in TOGA 2's spelling. A stored watermark that
+#: is earlier was set back by a person, who wants everything behind it written again.
+memory = sa.Table(
+    "sync_memory",
+    metadata,
+    sa.Column("client", _CLIENT, primary_key=True),
+    sa.Column("flow", _FLOW, primary_key=True),
+    sa.Column("watermark", sa.String(19), nullable=False),
     **_OPTIONS,
 )
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Literal
 
 from elite_pipeline.errors import PermanentError
-from elite_pipeline.ledger import SeenVersion
+from elite_pipeline.ledger import SeenVersion, Waiting
 from elite_pipeline.sync import watermarks
 from elite_pipeline.sync.category_paths import (
     CHOICE_SEPARATOR,
@@ -29,6 +29,8 @@ from elite_pipeline.toga2.models import Parsed, RecordParser, TicketCategory, uu
 from elite_pipeline.togadesk import Row, Tx
 
 FLOW = "category_trees"
+#: The flow whose tickets have to be read again when their category was renamed.
+TICKETS_FLOW = "toga2_to_togadesk"
 TABLE = "tickets_customfields"
 #: How the field is called in the helpdesk, and what kind of field it is [A].
 FIELD_NAME = "Category"
@@ -43,16 +45,17 @@ def run_category_trees(context: FlowContext, options: Options) -> FlowResult:
     """
     run = FlowRun(context, flow=FLOW, watermark=watermarks.CATEGORY_TREES, options=options)
     after = run.start()
-    ignores_memory = options.full or options.since is not None
+    remembers = run.remembers()
     raws = [
         raw for page in context.toga2.pages(wire.TICKET_CATEGORIES, after=after) for raw in page
     ]
     versions = [version for raw in raws if (version := version_of(raw)) is not None]
-    known = {} if ignores_memory else context.ledger.known(FLOW, [item.uuid for item in versions])
+    known = context.ledger.known(FLOW, [item.uuid for item in versions]) if remembers else {}
     is_unchanged = len(versions) == len(raws) and all(
         known.get(version.uuid) == version.fingerprint for version in versions
     )
-    if is_unchanged and not ignores_memory:
+    # with nothing listed and nothing known there may be a whole tree behind the watermark
+    if remembers and is_unchanged and (versions or context.ledger.category_paths()):
         return run.result()
     if after is not None and after > watermarks.BEGINNING:
         raws = [raw for page in context.toga2.pages(wire.TICKET_CATEGORIES) for raw in page]
@@ -118,6 +121,18 @@ def _write_tree(context: FlowContext, run: FlowRun, parsed: Parsed[TicketCategor
     options = CHOICE_SEPARATOR.join([*listed.values(), *kept])
     # raises, and leaves everything as it is, when the whole string does not fit
     context.togadesk.fit(TABLE, "options", options)
+    moved = context.togadesk.run(lambda tx: _tickets_under(tx, context, list(renamed)))
+    uuids = {before[uuid]: uuid for uuid in listed if before.get(uuid) in renamed}
+    # Their tickets are read again, one by one: whose category an old path was cannot be told from the
+    # text once a broken-off run has renamed some of them. First of all, so that none is forgotten.
+    context.ledger.add_waiting(
+        TICKETS_FLOW,
+        [
+            Waiting(ticket.referenceId, "category", uuids[ticket.category])
+            for ticket in moved
+            if ticket.referenceId and ticket.category in uuids
+        ],
+    )
     context.togadesk.run(lambda tx: _write(tx, context, options, renamed))
     context.ledger.set_category_paths({**gone, **listed})
     run.tally.vanished = sum(1 for uuid in gone if uuid not in categories)
@@ -185,7 +200,7 @@ def _find_row(tx: Tx, context: FlowContext) -> Row | None:
 def _write(tx: Tx, context: FlowContext, options: str, renamed: Mapping[str, str]) -> None:
     reference = str(context.client.toga2.client_uuid)
     row = _find_row(tx, context)
-    if row is None:
+    if row is None and options:
         tx.insert(
             TABLE,
             [
@@ -197,24 +212,25 @@ def _write(tx: Tx, context: FlowContext, options: str, renamed: Mapping[str, str
                 }
             ],
         )
-    elif row.options != options or row.referenceId != reference:
+    elif row is not None and (row.options != options or row.referenceId != reference):
         tx.update(TABLE, [{"id": row.id, "options": options, "referenceId": reference}])
-    # all are found before the first is written: two categories may have swapped their names
-    moved = (
-        tx.select(
-            "tickets",
-            ["id", "category"],
-            where={"clientid": context.togadesk.client_id},
-            in_=("category", list(renamed)),
-        )
-        if renamed
-        else []
-    )
+    # what people opened in the helpdesk itself is in no other system: it follows by its text
     tx.update(
         "tickets",
         [
             {"id": ticket.id, "category": renamed[ticket.category]}
-            for ticket in moved
-            if ticket.category in renamed
+            for ticket in _tickets_under(tx, context, list(renamed))
+            if not ticket.referenceId and ticket.category in renamed
         ],
+    )
+
+
+def _tickets_under(tx: Tx, context: FlowContext, paths: Sequence[str]) -> list[Row]:
+    if not paths:
+        return []
+    return tx.select(
+        "tickets",
+        ["id", "category", "referenceId"],
+        where={"clientid": context.togadesk.client_id},
+        in_=("category", paths),
     )

@@ -1,6 +1,7 @@
 """Contacts -> ``people``."""
 
 import secrets
+from collections.abc import Sequence
 from typing import ClassVar
 
 from elite_pipeline.errors import PermanentError
@@ -8,7 +9,7 @@ from elite_pipeline.sync import watermarks
 from elite_pipeline.sync.reference_kinds import Kind, Lookups
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import Contact
-from elite_pipeline.togadesk import Row, TogadeskStore
+from elite_pipeline.togadesk import Row, TogadeskStore, Tx
 
 
 class Contacts(Kind[Contact]):
@@ -52,6 +53,26 @@ class Contacts(Kind[Contact]):
         """Return a password that nobody has: no hash has this form, and it is never the same."""
         del record
         return {"password": f"!{secrets.token_hex(24)}"}
+
+    def before_update(self, tx: Tx, updates: Sequence[tuple[Row, dict[str, object]]]) -> None:
+        """Let the contacts' tickets follow to a new e-mail address."""
+        moved = {
+            row.id: (row.email, new["email"]) for row, new in updates if row.email != new["email"]
+        }
+        if not moved:
+            return
+        tickets = tx.select(
+            "tickets", ["id", "userid", "email", "referenceId"], in_=("userid", list(moved))
+        )
+        tx.update(
+            "tickets",
+            [
+                {"id": ticket.id, "email": moved[ticket.userid][1]}
+                for ticket in tickets
+                # one with another address was written to from there
+                if ticket.referenceId and ticket.email == moved[ticket.userid][0]
+            ],
+        )
 
     def protection(self, row: Row) -> str | None:
         """Leave administrators alone, also one who was a contact first (sync.md 3)."""

@@ -1,5 +1,6 @@
 """What a flow works with, all of it from outside: the systems, the ledger, and where to report."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,8 +11,11 @@ from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.ledger import Ledger
 from elite_pipeline.sync.results import FlowResult, RecordFailure, Tally
 from elite_pipeline.sync.watermarks import BEGINNING, Watermarks
+from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.client import Toga2Client
 from elite_pipeline.togadesk import TogadeskStore
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ class FlowRun:
         """Return the instant behind which to read, the overlap included; None: read everything."""
         if self.options.full:
             return None
-        origin = self.options.since or self._stored()
+        origin = max(self.options.since or self._stored(), BEGINNING)
         self._started_from = origin - self.context.lag
         return self._started_from
 
@@ -128,6 +132,27 @@ class FlowRun:
     def origin(self) -> datetime | None:
         """The watermark that the run started from, without the overlap; None: from the beginning."""
         return self._started_from + self.context.lag if self._started_from else None
+
+    def remembers(self) -> bool:
+        """Tell whether what the ledger has seen of this flow holds for this run.
+
+        It does not when the run was told where to start, nor when the stored watermark is earlier
+        than the one that the memory belongs to: a person has set it back, to have everything behind
+        it written again. Then it is forgotten.
+        """
+        if self.options.full or self.options.since is not None:
+            return False
+        known, stored = self.context.ledger.watermark(self.flow), self._stored()
+        if known is not None and known <= wire.format_time(stored):
+            return True
+        self.context.ledger.forget(self.flow)
+        self.context.ledger.set_watermark(self.flow, wire.format_time(stored))
+        if known is None and stored > BEGINNING:
+            self.tally.remark(
+                "the ledger knew nothing of this flow; if it was lost, a run with 'full' fills in "
+                "what earlier runs had left waiting"
+            )
+        return False
 
     @property
     def advanced_to(self) -> datetime | None:
@@ -146,13 +171,24 @@ class FlowRun:
                 "which is therefore left where it was"
             )
             return
-        if reached > stored:
-            self._after = self.context.watermarks.advance(self._watermark, reached)
+        if reached <= stored:
+            return
+        self._after = self.context.watermarks.advance(self._watermark, reached)
+        if self._after < stored:
+            self.tally.remark(
+                "the watermark was set back during the run, and stays where it was set"
+            )
+        elif self.context.ledger.watermark(self.flow) is not None:
+            self.context.ledger.set_watermark(self.flow, wire.format_time(self._after))
 
     def fail(self, failure: RecordFailure, error: Exception) -> None:
         """Count a failed record and report it."""
         self.tally.fail(failure)
-        self.context.report(self.flow, failure, error)
+        try:
+            self.context.report(self.flow, failure, error)
+        except Exception:
+            # where failures are reported must not become one itself
+            logger.exception("a failure could not be reported")
 
     def result(self) -> FlowResult:
         """Return what the run did."""

@@ -21,6 +21,7 @@ from elite_pipeline.sync.reference_kinds import Kind, R
 from elite_pipeline.sync.results import FlowResult, failure_of
 from elite_pipeline.sync.uuid_sets import UuidSet
 from elite_pipeline.sync.watermarks import Progress
+from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import Malformed, Parsed, RecordParser, updated_of, uuid_of
 from elite_pipeline.togadesk import Tx
 
@@ -57,6 +58,7 @@ def run_reference_flow(kind: Kind[R], context: FlowContext, options: Options) ->
         for number, (uuids, parsed) in enumerate(batches, start=1):
             if listed is not None:
                 listed.add(uuids)
+            progress.limit = context.toga2.list_started(kind.resource)
             flow.write_batch(parsed, progress)
             if number % BATCHES_PER_CHECKPOINT == 0:
                 run.advance(progress.reached)
@@ -157,6 +159,12 @@ class _ReferenceFlow(Generic[R]):
     def count_vanished(self, listed: UuidSet) -> None:
         """Count the rows whose record TOGA 2 no longer has; they are left alone (sync.md 3)."""
         table = self._kind.table
+        has_all_rows = not self._run.tally.failed and not self._kind.skips_inactive
+        # then as many rows as records means that none is left over
+        if has_all_rows and listed.count() == self._store.run(
+            lambda tx: tx.count_referenced(table)
+        ):
+            return
         last = self._store.run(lambda tx: tx.highest_id(table))
         after = 0
         while rows := self._store.run(partial(_references, table, after, last)):
@@ -176,7 +184,8 @@ class _ReferenceFlow(Generic[R]):
 
 
 def _is_gone(answer: object) -> bool:
-    return isinstance(answer, PermanentHttpError) and answer.status == 404
+    # any other 404 may be a proxy's, and pass
+    return isinstance(answer, PermanentHttpError) and answer.code == wire.GONE
 
 
 def _references(table: str, after: int, until: int, tx: Tx) -> list[tuple[int, str]]:

@@ -34,6 +34,7 @@ def write_in_rounds(
     """
     done: list[Outcome[R]] = []
     lookups = Lookups()
+    kind.prepare(store, records)
     while True:
         batch = Batch(kind, store, records)
         store.run(batch.write)
@@ -68,12 +69,14 @@ class Batch(Generic[R]):
         self._inserts: list[dict[str, object]] = []
         self._updates: list[dict[str, object]] = []
         self._adoptions: list[dict[str, object]] = []
+        self._changed: list[tuple[Row, dict[str, object]]] = []
         self._claimed: dict[str, str] = {}
         self._blocked: dict[str, tuple[int, str]] = {}
 
     def write(self, tx: Tx) -> None:
         """Do it; safe to be called again after a transaction that did not come through."""
         self.outcomes, self._inserts, self._updates, self._adoptions = [], [], [], []
+        self._changed = []
         self._claimed, self._blocked, self.freed_a_key = {}, {}, False
         self.lookups = self._kind.look_up(tx, self._records, self._store)
         values: dict[str, dict[str, object]] = {}
@@ -89,6 +92,7 @@ class Batch(Generic[R]):
                 self.outcomes.append(Outcome(record, refusal=refused[record.uuid]))
             else:
                 self.outcomes.append(self._decide(record, values[record.uuid], own, holders))
+        self._kind.before_update(tx, self._changed)
         tx.update(self._kind.table, self._updates)
         tx.update(self._kind.table, self._adoptions)
         tx.insert(self._kind.table, self._inserts)
@@ -203,6 +207,7 @@ class Batch(Generic[R]):
         if self._kind.key in changed:
             self.freed_a_key = True
         self._updates.append({"id": row.id, **values})
+        self._changed.append((row, values))
         return self._done(record, values, "updated", changed)
 
     def _done(

@@ -77,6 +77,10 @@ class Kind(ABC, Generic[R]):
         del record
         return {}
 
+    def prepare(self, store: TogadeskStore, records: Sequence[R]) -> None:
+        """Make what the records refer to and all clients share, in transactions of its own."""
+        del store, records
+
     def look_up(self, tx: Tx, records: Sequence[R], store: TogadeskStore) -> Lookups:
         """Find what the records refer to."""
         del tx, records, store
@@ -86,6 +90,13 @@ class Kind(ABC, Generic[R]):
         """Tell whether a listed record lacks what only a read of its own brings."""
         del raw
         return False
+
+    def before_update(self, tx: Tx, updates: Sequence[tuple[Row, dict[str, object]]]) -> None:
+        """Carry changes of rows over to what copies them, before the rows themselves change.
+
+        A run that is broken off in between finds the rows to change once more.
+        """
+        del tx, updates
 
     def ready(self, tx: Tx, waiting: Sequence[Waiting]) -> set[str]:
         """Return which records no longer wait: something that they refer to is there now."""

@@ -10,7 +10,7 @@ by the next attempt and doubles nothing:
 * a note that stopped being public leaves ``tickets_replies`` before anything else is written.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -101,6 +101,7 @@ class TicketBatch:
 
     Args:
         choices: The category paths that the client's field offers.
+        category_paths: Category uuid -> the path under which the field offers it.
     """
 
     def __init__(
@@ -109,14 +110,18 @@ class TicketBatch:
         store: TogadeskStore,
         bundles: Sequence[Bundle],
         choices: frozenset[str],
+        category_paths: Mapping[str, str],
     ) -> None:
         self._client = client
         self._store = store
         self._bundles = bundles
         self._choices = choices
+        self._category_paths = category_paths
+        self._withdrawn: set[str] = set()
 
     def write(self, tx: Tx) -> list[TicketOutcome]:
         """Write what differs; safe to be called again after an attempt that did not come through."""
+        self._withdraw_private_notes(tx)
         references = self._find_references(tx)
         rows = tx.select_by_reference(
             "tickets", ["id", *OWNED], [bundle.ticket.uuid for bundle in self._bundles]
@@ -136,9 +141,10 @@ class TicketBatch:
             except PermanentError as error:
                 outcome.refusal = error
                 continue
-            messages = self._notes(maker, bundle, outcome)
-            if row is None or not bundle.notes_only:
-                messages.insert(0, description)
+            messages = [description, *self._notes(maker, bundle, outcome)]
+            for note in bundle.notes:
+                if note.uuid in self._withdrawn:
+                    outcome.count(_MOVED[False])
             outcome.waiting = maker.waiting
             entry = _Pending(outcome, messages)
             pending.append(entry)
@@ -159,27 +165,47 @@ class TicketBatch:
         self._write_messages(tx, pending)
         return outcomes
 
+    def _withdraw_private_notes(self, tx: Tx) -> None:
+        """Take what is private out of the replies before anything else can go wrong with it.
+
+        Whatever else is the matter with a note or its ticket, it does not stay public (sync.md 10.6).
+        """
+        private = {
+            note.uuid for bundle in self._bundles for note in bundle.notes if not note.is_external
+        } | {
+            malformed.name
+            for bundle in self._bundles
+            for malformed in bundle.malformed
+            if malformed.is_private
+        }
+        table = _TABLES[True][0]
+        public = tx.select_by_reference(table, ["id", "ticketid"], private)
+        if not public:
+            return
+        own = {
+            row.id
+            for row in tx.select(
+                "tickets",
+                ["id"],
+                where={"clientid": self._store.client_id},
+                in_=("id", [row.ticketid for row in public.values()]),
+            )
+        }
+        withdrawn = {uuid: row.id for uuid, row in public.items() if row.ticketid in own}
+        tx.delete(table, list(withdrawn.values()))
+        self._withdrawn = set(withdrawn)
+
     def _find_references(self, tx: Tx) -> References:
         """Find everything that the tickets refer to, in a handful of statements."""
         tickets = [bundle.ticket for bundle in self._bundles]
-        emails = {
-            email
-            for bundle in self._bundles
-            for note in bundle.notes
-            if (email := author_email(note))
-        }
-        people = tx.select("people", ["id", "email", "clientid", "type"], in_=("email", [*emails]))
+        notes = [note for bundle in self._bundles for note in bundle.notes]
         return References(
             people=_ids(tx, "people", {one.contact.uuid for one in tickets if one.contact}),
             assets=_ids(tx, "assets", {one.unit.uuid for one in tickets if one.unit}),
             groups=_ids(tx, "groups", {one.team.uuid for one in tickets if one.team}),
-            # a person of another client is nobody here, even with the same address
-            authors={
-                row.email.strip().lower(): row.id
-                for row in people
-                if row.clientid == self._store.client_id or row.type == "admin"
-            },
+            authors=find_authors(tx, self._store, {author_email(note) for note in notes}),
             choices=self._choices,
+            category_paths=self._category_paths,
         )
 
     @staticmethod
@@ -191,12 +217,13 @@ class TicketBatch:
             )
         for note in sorted(bundle.notes, key=lambda note: (note.created, note.uuid)):
             try:
-                messages.append(maker.note(bundle.ticket, note))
+                messages.append(maker.note(bundle.ticket.uuid, note))
             except PermanentError as error:
                 outcome.note_failures.append((note.uuid, note.updated, error))
         return messages
 
     def _write_messages(self, tx: Tx, pending: Sequence[_Pending]) -> None:
+        _keep_newest(pending)
         uuids = [message.uuid for entry in pending for message in entry.messages]
         there = {
             is_public: tx.select_by_reference(table, ["id", "ticketid", "peopleid", column], uuids)
@@ -224,6 +251,9 @@ class TicketBatch:
                             {"referenceId": message.uuid, "timestamp": written, **values}
                         )
                         entry.outcome.count(_name(message, "created"))
+                    elif message.is_description and entry.outcome.bundle.notes_only:
+                        # the ticket has not changed; what people made of its description stays
+                        continue
                     elif any(row[name] != value for name, value in values.items()):
                         updates.append({"id": row.id, **values})
                         entry.outcome.count(_name(message, "updated"))
@@ -243,17 +273,13 @@ class TicketBatch:
                         elsewhere.setdefault(row.ticketid, []).append((entry, message))
         if not elsewhere:
             return
-        own = {
+        foreign = {
             row.id
-            for row in tx.select(
-                "tickets",
-                ["id"],
-                where={"clientid": self._store.client_id},
-                in_=("id", sorted(elsewhere)),
-            )
+            for row in tx.select("tickets", ["id", "clientid"], in_=("id", sorted(elsewhere)))
+            if row.clientid != self._store.client_id
         }
         for ticket_id, found in elsewhere.items():
-            for entry, message in found if ticket_id not in own else ():
+            for entry, message in found if ticket_id in foreign else ():
                 entry.messages = [one for one in entry.messages if one is not message]
                 error = PermanentError(
                     f"a row with its reference stands under ticket {ticket_id}, which is not one "
@@ -319,3 +345,65 @@ def _name(message: Message, done: str) -> str:
     if message.is_description:
         return f"descriptions {done}"
     return f"{'replies' if message.is_public else 'comments'} {done}"
+
+
+def _keep_newest(pending: Sequence[_Pending]) -> None:
+    """Leave each message under one ticket: a note may move while its two tickets are read."""
+    newest: dict[str, tuple[_Pending, Message]] = {}
+    for entry in pending:
+        for message in entry.messages:
+            other = newest.get(message.uuid)
+            if other is None or message.updated >= other[1].updated:
+                newest[message.uuid] = (entry, message)
+    for entry in pending:
+        entry.messages = [one for one in entry.messages if newest[one.uuid] == (entry, one)]
+
+
+def find_authors(tx: Tx, store: TogadeskStore, emails: Collection[str]) -> dict[str, int]:
+    """Return e-mail -> id of people of this client and of administrators.
+
+    A person of another client is nobody here, even with the same address.
+    """
+    wanted = [email for email in emails if email]
+    rows = tx.select("people", ["id", "email", "clientid", "type"], in_=("email", wanted))
+    return {
+        row.email.strip().lower(): row.id
+        for row in rows
+        if row.clientid == store.client_id or row.type == "admin"
+    }
+
+
+def changed_notes(
+    tx: Tx, client: Client, store: TogadeskStore, notes: Sequence[TicketNote]
+) -> list[TicketNote]:
+    """Return the notes that the helpdesk does not have exactly as they are now.
+
+    Exactly: in the right table and nowhere else, under the right ticket, by the right author, and
+    with the same text.
+    """
+    uuids = [note.uuid for note in notes]
+    rows = {
+        is_public: tx.select_by_reference(table, ["ticketid", "peopleid", column], uuids)
+        for is_public, (table, column) in _TABLES.items()
+    }
+    tickets = tx.select_by_reference(
+        "tickets", ["id"], {note.ticket.uuid for note in notes if note.ticket is not None}
+    )
+    authors = find_authors(tx, store, {author_email(note) for note in notes})
+    maker = TicketRows(client, store, References(authors=authors))
+
+    def is_there(note: TicketNote) -> bool:
+        row = rows[note.is_external].get(note.uuid)
+        ticket = tickets.get(note.ticket.uuid) if note.ticket is not None else None
+        if row is None or ticket is None or note.uuid in rows[not note.is_external]:
+            return False
+        try:
+            message = maker.note(note.uuid, note)
+        except PermanentError:
+            # to be met, and reported, where it is written
+            return False
+        column = _TABLES[note.is_external][1]
+        expected = (ticket.id, message.author_id, message.text)
+        return expected == (row.ticketid, row.peopleid, row[column])
+
+    return [note for note in notes if not is_there(note)]

@@ -35,6 +35,7 @@ class References:
         people, assets, groups: TOGA 2 uuid -> id.
         authors: E-mail address, lower-case -> id of a person of this client, or of an administrator.
         choices: The category paths that the client's field offers.
+        category_paths: Category uuid -> the path under which the field offers it.
     """
 
     people: Mapping[str, int] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class References:
     groups: Mapping[str, int] = field(default_factory=dict)
     authors: Mapping[str, int] = field(default_factory=dict)
     choices: frozenset[str] = frozenset()
+    category_paths: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Message:
         author_id: ``peopleid``; 0 for nobody the helpdesk knows, then the text names the author.
         text: HTML, fitted to its column.
         written: Aware; when it was written.
+        updated: Aware; which version of it this is.
     """
 
     uuid: str
@@ -63,6 +66,7 @@ class Message:
     author_id: int
     text: str
     written: datetime
+    updated: datetime
 
 
 class TicketRows:
@@ -92,17 +96,21 @@ class TicketRows:
         return {
             "subject": self._subject(ticket)[0],
             "status": self._mapped(
-                "status", ticket.status, self._client.status_map, current.status if current else ""
+                "status",
+                ticket.status,
+                self._client.status_map,
+                current.status if current else "Open",
             ),
             "priority": self._mapped(
-                "priority", ticket.priority, self._client.priority_map, ""
+                "priority",
+                ticket.priority,
+                self._client.priority_map,
+                current.priority if current else "Normal",
             ),
             "userid": self._found(
                 ticket, "contact", contact.uuid if contact else None, self._references.people
             ),
-            "email": self._store.fit(
-                "tickets", "email", (contact.email or "").strip().lower() if contact else ""
-            ),
+            "email": self._email(contact),
             "groupid": self._found(
                 ticket, "team", team.uuid if team else None, self._references.groups
             ),
@@ -110,7 +118,7 @@ class TicketRows:
             "assetid": self._found(
                 ticket, "unit", unit.uuid if unit else None, self._references.assets
             ),
-        }  # fmt: skip
+        }
 
     def new(self, ticket: Ticket, owned: Mapping[str, object]) -> dict[str, object]:
         """Return the row of a ticket that the helpdesk does not have yet."""
@@ -144,10 +152,15 @@ class TicketRows:
             author_id=author,
             text=self._fit_body("tickets_replies", "message", text),
             written=ticket.created,
+            updated=ticket.updated,
         )
 
-    def note(self, ticket: Ticket, note: TicketNote) -> Message:
+    def note(self, ticket: str, note: TicketNote) -> Message:
         """Return a note: external ones are replies, internal ones comments.
+
+        Args:
+            ticket: The uuid of its ticket.
+            note: As TOGA 2 has it.
 
         Raises:
             PermanentError: It does not fit.
@@ -158,7 +171,7 @@ class TicketRows:
         if not author:
             text = _signed(note.author_name, note.author_email) + text
             if email:
-                self.waiting.append(Waiting(ticket.uuid, "author", email))
+                self.waiting.append(Waiting(ticket, "author", email))
         table, column = (
             ("tickets_replies", "message") if note.is_external else ("comments", "comment")
         )
@@ -169,6 +182,7 @@ class TicketRows:
             author_id=author,
             text=self._fit_body(table, column, text),
             written=note.created,
+            updated=note.updated,
         )
 
     def _subject(self, ticket: Ticket) -> tuple[str, bool]:
@@ -199,7 +213,7 @@ class TicketRows:
                 f"toga2.{what}_map in the registry"
             )
         # a status that says the same to TOGA 2 is left as the helpdesk's people have put it
-        if current and _BACK.get(current) == value:
+        if what == "status" and _BACK.get(current) == value:
             return current
         return self._store.fit("tickets", what, mapping[value])
 
@@ -210,17 +224,26 @@ class TicketRows:
             self.waiting.append(Waiting(ticket.uuid, kind, uuid))
         return ids.get(uuid, 0)
 
+    def _email(self, contact: Person | None) -> str:
+        email = (contact.email or "").strip().lower() if contact is not None else ""
+        try:
+            return self._store.fit("tickets", "email", email)
+        except ValueDoesNotFitError:
+            # half an address would be somebody else's
+            return ""
+
     def _category(self, ticket: Ticket) -> str:
+        """Return the category's path where the helpdesk's field offers this category under it.
+
+        The same path may be offered for another category whose rename has not arrived yet.
+        """
         if ticket.category is None:
             return ""
         names = _path_names(ticket.category)
-        path = encode_path(names) if names else None
-        if path in self._references.choices and path is not None:
-            try:
-                return self._store.fit("tickets", "category", path)
-            except ValueDoesNotFitError:
-                # half a path would be another category
-                return ""
+        path = encode_path(names) if names else ""
+        is_current = self._references.category_paths.get(ticket.category.uuid) == path
+        if path and is_current and path in self._references.choices:
+            return self._store.fit("tickets", "category", path)
         self.waiting.append(Waiting(ticket.uuid, "category", ticket.category.uuid))
         return ""
 

@@ -24,20 +24,25 @@ from elite_pipeline.errors import (
 from elite_pipeline.iteration import prefetch
 from elite_pipeline.ledger import SeenVersion, Waiting
 from elite_pipeline.sync import watermarks
-from elite_pipeline.sync.category_trees import choices_of, version_of
+from elite_pipeline.sync.category_trees import TICKETS_FLOW, choices_of, version_of
 from elite_pipeline.sync.context import FlowContext, FlowRun, Options
 from elite_pipeline.sync.nets import write_in_nets
 from elite_pipeline.sync.results import FlowResult, failure_of
-from elite_pipeline.sync.ticket_batch import Bundle, TicketBatch, TicketOutcome
+from elite_pipeline.sync.ticket_batch import (
+    Bundle,
+    TicketBatch,
+    TicketOutcome,
+    changed_notes,
+    find_authors,
+)
 from elite_pipeline.sync.watermarks import Progress
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import Malformed, RecordParser, Ticket, TicketNote, uuid_of
-from elite_pipeline.togadesk import Row, Tx
+from elite_pipeline.togadesk import Tx
 
-FLOW = "toga2_to_togadesk"
+FLOW = TICKETS_FLOW
 
-#: So many handled tickets are remembered by uuid, so that their notes need no look-up in step 2; of
-#: further ones the helpdesk itself is asked.
+#: So many failed tickets are remembered by uuid, so that step 2 does not try them again.
 MAX_REMEMBERED = 50_000
 
 _TICKETS = RecordParser(Ticket)
@@ -87,8 +92,8 @@ class _TicketFlow:
     def __init__(self, context: FlowContext, run: FlowRun) -> None:
         self._context = context
         self._run = run
-        self._handled: set[str] = set()
-        self._choices: frozenset[str] | None = None
+        self._failed: set[str] = set()
+        self._remembers = run.remembers()
         self.progress = Progress()
 
     def write_waiting(self) -> None:
@@ -109,6 +114,7 @@ class _TicketFlow:
         pages = self._context.toga2.pages(wire.TICKETS, after=after, depth=wire.FULL_DEPTH)
         with closing(prefetch(self._complete(page) for page in pages)) as fetched_pages:
             for fetched in fetched_pages:
+                self.progress.limit = self._context.toga2.list_started(wire.TICKETS)
                 self._write(fetched, self.progress)
                 self._context.progress(f"tickets: {self._run.tally.handled} looked at")
 
@@ -123,10 +129,14 @@ class _TicketFlow:
                     continue
                 tickets = {note.ticket.uuid: note.updated for note in changed if note.ticket}
                 fetched = self._fetch(list(tickets))
+                # a note whose ticket is gone belongs nowhere
+                vanished = [one for one in fetched.unreadable if _is_gone(one[2])]
+                self._run.tally.vanished += len(vanished)
                 fetched.unreadable = [
                     # the note's place in time is what the watermark must not pass
                     (uuid, tickets.get(uuid), error)
                     for uuid, _, error in fetched.unreadable
+                    if not _is_gone(error)
                 ]
                 self._write(fetched, None)
                 self._context.progress(f"notes: {self._run.tally.handled} tickets looked at")
@@ -177,7 +187,7 @@ class _TicketFlow:
 
     def _known(self, page: Sequence[object]) -> dict[str, str]:
         """Return uuid -> fingerprint of the versions that are written already."""
-        if self._run.options.full or self._run.options.since is not None:
+        if not self._remembers:
             return {}
         uuids = [uuid for raw in page if (uuid := uuid_of(raw)) is not None]
         return self._context.ledger.known(FLOW, uuids)
@@ -220,41 +230,18 @@ class _TicketFlow:
                 self._fail(
                     note.uuid, note.updated, PermanentError("the note does not say of which ticket")
                 )
-            elif note.ticket.uuid not in self._handled:
+            elif note.ticket.uuid not in self._failed:
                 unhandled.append(note)
         return unhandled
 
     def _changed_notes(self, notes: Sequence[TicketNote]) -> list[TicketNote]:
-        """Return the notes that the helpdesk does not have as they are now."""
+        """Return the notes that the helpdesk does not have exactly as they are now."""
         if not notes:
             return []
-        uuids = [note.uuid for note in notes]
-        public, private = self._context.togadesk.run(
-            lambda tx: (
-                tx.select_by_reference("tickets_replies", ["id", "message"], uuids),
-                tx.select_by_reference("comments", ["id", "comment"], uuids),
-            )
+        context = self._context
+        return context.togadesk.run(
+            lambda tx: changed_notes(tx, context.client, context.togadesk, notes)
         )
-        return [
-            note
-            for note in notes
-            if not self._is_there(note, public.get(note.uuid), private.get(note.uuid))
-        ]
-
-    def _is_there(self, note: TicketNote, public: Row | None, private: Row | None) -> bool:
-        row, elsewhere = (public, private) if note.is_external else (private, public)
-        if row is None or elsewhere is not None:
-            return False
-        table, column = (
-            ("tickets_replies", "message") if note.is_external else ("comments", "comment")
-        )
-        try:
-            text = self._context.togadesk.fit(table, column, note.body or "")
-        except PermanentError:
-            return False
-        stored: str = row[column]
-        # an author whom the helpdesk does not know is named in front of the text
-        return stored == text or (stored.endswith(text) and stored.startswith("<p><strong>"))
 
     # Writing
 
@@ -265,9 +252,7 @@ class _TicketFlow:
         for name, updated, error in fetched.unreadable:
             failed.append(updated)
             self._fail(name, updated, error, blocks=progress is None)
-        for updated in fetched.unchanged:
-            del updated
-            self._run.tally.counts["unchanged"] += 1
+        self._run.tally.counts["unchanged"] += len(fetched.unchanged)
         versions: list[SeenVersion] = []
         waiting: list[Waiting] = []
         bundles = self._in_order(fetched.bundles, notes_only=progress is None)
@@ -275,13 +260,14 @@ class _TicketFlow:
         def refuse(bundle: Bundle, error: Exception) -> None:
             ticket = bundle.ticket
             failed.append(ticket.updated)
+            if progress is self.progress and len(self._failed) < MAX_REMEMBERED:
+                # step 2 has no need to find its notes missing and to try again
+                self._failed.add(ticket.uuid)
             self._fail(ticket.uuid, ticket.updated, error, blocks=progress is None)
 
         outcomes = write_in_nets(bundles, self._write_bundles, refuse)
         for outcome in outcomes:
             ticket = outcome.bundle.ticket
-            if len(self._handled) < MAX_REMEMBERED:
-                self._handled.add(ticket.uuid)
             if outcome.refusal is not None:
                 refuse(outcome.bundle, outcome.refusal)
                 continue
@@ -299,15 +285,22 @@ class _TicketFlow:
                 versions.append(version)
         if outcomes:
             self._context.ledger.set_waiting(
-                FLOW, [outcome.bundle.ticket.uuid for outcome in outcomes], waiting
+                FLOW,
+                [one.bundle.ticket.uuid for one in outcomes if one.refusal is None],
+                waiting,
             )
             self._context.ledger.remember(FLOW, versions)
         if progress is not None:
             progress.add(done, failed)
 
     def _write_bundles(self, bundles: Sequence[Bundle]) -> list[TicketOutcome]:
+        # read anew for every batch: another run may write the tree meanwhile
         batch = TicketBatch(
-            self._context.client, self._context.togadesk, bundles, self._category_choices()
+            self._context.client,
+            self._context.togadesk,
+            bundles,
+            choices_of(self._context),
+            self._context.ledger.category_paths(),
         )
         return self._context.togadesk.run(batch.write)
 
@@ -335,19 +328,14 @@ class _TicketFlow:
 
     # What tickets refer to
 
-    def _category_choices(self) -> frozenset[str]:
-        if self._choices is None:
-            self._choices = choices_of(self._context)
-        return self._choices
-
     def _ready(self, waiting: Sequence[Waiting]) -> set[str]:
         targets: dict[str, set[str]] = {}
         for entry in waiting:
             targets.setdefault(entry.kind, set()).add(entry.target)
         there = self._context.togadesk.run(lambda tx: self._there(tx, targets))
-        there["category"] = (
-            set(self._context.ledger.category_paths()) if "category" in targets else set()
-        )
+        if "category" in targets:
+            choices, paths = choices_of(self._context), self._context.ledger.category_paths()
+            there["category"] = {uuid for uuid, path in paths.items() if path in choices}
         return {entry.uuid for entry in waiting if entry.target in there.get(entry.kind, ())}
 
     def _there(self, tx: Tx, targets: dict[str, set[str]]) -> dict[str, set[str]]:
@@ -355,14 +343,8 @@ class _TicketFlow:
             kind: set(tx.select_by_reference(table, ["id"], targets.get(kind, ())))
             for kind, table in (("contact", "people"), ("unit", "assets"), ("team", "groups"))
         }
-        authors = tx.select(
-            "people", ["email", "clientid", "type"], in_=("email", list(targets.get("author", ())))
-        )
-        found["author"] = {
-            row.email.strip().lower()
-            for row in authors
-            if row.clientid == self._context.togadesk.client_id or row.type == "admin"
-        }
+        authors = find_authors(tx, self._context.togadesk, targets.get("author", ()))
+        found["author"] = set(authors)
         return found
 
 
@@ -392,4 +374,5 @@ def _is_expanded(raw: object) -> bool:
 
 
 def _is_gone(error: Exception) -> bool:
-    return isinstance(error, PermanentHttpError) and error.status == 404
+    # any other 404 may be a proxy's, and pass
+    return isinstance(error, PermanentHttpError) and error.code == wire.GONE

@@ -1,6 +1,7 @@
 """Units -> ``assets``."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from elite_pipeline.errors import PermanentError
 from elite_pipeline.ledger import Waiting
@@ -10,6 +11,8 @@ from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import Item, Unit
 from elite_pipeline.togadesk import TogadeskStore, Tx
 
+#: How long a run waits for another one that makes look-up rows, in seconds.
+LOCK_WAIT_SECONDS = 60.0
 #: Look-up table -> what of a unit's item stands in it.
 _NAMES: dict[str, Callable[[Item], str | None]] = {
     "models": lambda item: item.name,
@@ -33,18 +36,27 @@ class Units(Kind[Unit]):
     # deep enough for a unit's item to be more than a stub
     depth = 2
 
+    def prepare(self, store: TogadeskStore, records: Sequence[Unit]) -> None:
+        """Make the models, manufacturers and categories that are not there yet.
+
+        All clients share them and nothing in the database keeps a name from standing twice, so this
+        is done by one run at a time; a lock is taken only when there is something to make.
+        """
+        for table in _NAMES:
+            names = _names(store, table, records)
+            if not names:
+                continue
+            found = store.run(partial(_present, table, names))
+            if len(found) < len({name.casefold() for name in names}):
+                with store.lock(f"names.{table}", LOCK_WAIT_SECONDS):
+                    store.run(partial(_find_or_create, table, names))
+
     def look_up(self, tx: Tx, records: Sequence[Unit], store: TogadeskStore) -> Lookups:
-        """Find or make models, manufacturers and categories by name, and find the contacts."""
+        """Find models, manufacturers and categories by name, and the contacts."""
         lookups = Lookups()
-        for table, part in _NAMES.items():
-            # in the records' order: of several spellings it is always the first that is made
-            names = dict.fromkeys(
-                fitted
-                for record in records
-                if record.item is not None
-                and (fitted := _fitted_or_none(store, table, part(record.item))) is not None
-            )
-            lookups.ids[table] = tx.find_or_create_names(table, names.keys()) if names else {}
+        for table in _NAMES:
+            names = _names(store, table, records)
+            lookups.ids[table] = tx.find_or_create_names(table, names) if names else {}
         contacts = {record.contact.uuid for record in records if record.contact is not None}
         people = tx.select_by_reference("people", ["id"], contacts)
         lookups.ids["people"] = {uuid: row.id for uuid, row in people.items()}
@@ -100,3 +112,24 @@ def _fitted_or_none(store: TogadeskStore, table: str, name: str | None) -> str |
         return store.fit(table, "name", name.strip())
     except PermanentError:
         return None
+
+
+def _names(store: TogadeskStore, table: str, records: Sequence[Unit]) -> list[str]:
+    """Return the names of one kind, in the records' order: the first of several spellings is made."""
+    part = _NAMES[table]
+    return list(
+        dict.fromkeys(
+            fitted
+            for record in records
+            if record.item is not None
+            and (fitted := _fitted_or_none(store, table, part(record.item))) is not None
+        )
+    )
+
+
+def _present(table: str, names: Sequence[str], tx: Tx) -> set[str]:
+    return {row.name.casefold() for row in tx.select(table, ["name"], in_=("name", names))}
+
+
+def _find_or_create(table: str, names: Sequence[str], tx: Tx) -> dict[str, int]:
+    return tx.find_or_create_names(table, names)

@@ -38,6 +38,10 @@ class UuidSet:
             "INSERT OR IGNORE INTO uuids VALUES (?)", ((uuid.casefold(),) for uuid in uuids)
         )
 
+    def count(self) -> int:
+        """Return how many uuids there are."""
+        return int(self._database.execute("SELECT count(*) FROM uuids").fetchone()[0])
+
     def count_missing(self, uuids: Sequence[str]) -> int:
         """Return how many of some uuids are not in the set."""
         missing = 0

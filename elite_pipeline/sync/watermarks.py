@@ -53,7 +53,7 @@ class Watermarks:
         """Store a later watermark and return what is stored then.
 
         It is read again first: another run may have got further meanwhile, and a watermark never
-        moves back by itself.
+        moves back by itself. One that a person has set back meanwhile stays where it was set.
 
         Args:
             name: The parameter.
@@ -63,7 +63,9 @@ class Watermarks:
             parameter for parameter in self._toga2.parameters([name]) if parameter.name == name
         ]
         reached = [_parse(parameter) for parameter in stored]
-        if reached and min(reached) >= to:
+        if min(reached, default=BEGINNING) < self.get(name):
+            to = min(reached, default=BEGINNING)
+        elif reached and min(reached) >= to:
             to = min(reached)
         elif not stored:
             self._toga2.create(wire.PARAMETERS, {"name": name, "value": wire.format_time(to)})
@@ -91,9 +93,15 @@ class Progress:
     """How far a run has handled what it reads, in the order of ``_updated``.
 
     Once a record fails, progress stays at the newest handled value before it, whatever comes behind.
+
+    Attributes:
+        limit: When the source began to answer this run, by its own clock. What was changed later may
+            have neighbours that were committed behind the reader's back: such a record counts for a
+            later run, however long this one takes.
     """
 
     def __init__(self) -> None:
+        self.limit: datetime | None = None
         self._reached: datetime | None = None
         self._before: datetime | None = None
         self._is_blocked = False
@@ -125,6 +133,8 @@ class Progress:
             first_failed = min([*known, *handled[:1]], default=self._reached or BEGINNING)
         for moment in handled:
             if first_failed is not None and moment >= first_failed:
+                break
+            if self.limit is not None and moment > self.limit:
                 break
             self._step(moment)
         if first_failed is not None:

@@ -20,7 +20,7 @@ from elite_pipeline.errors import (
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import Parameter, RecordParser
 from elite_pipeline.toga2.paging import iterate_pages
-from elite_pipeline.transport import Transport
+from elite_pipeline.transport import Transport, parse_http_date
 
 #: So many reads in a row without an answer are not so many poor records: it is the host.
 BREAKER_LIMIT = 10
@@ -61,6 +61,7 @@ class Toga2Client:
             ]
         )
         self._page_size = page_size
+        self._list_started: dict[str, datetime] = {}
         self._workers = ThreadPoolExecutor(max_in_flight, thread_name_prefix="toga2")
 
     @property
@@ -87,12 +88,20 @@ class Toga2Client:
             TransientError, PermanentError, SystemicError: As the transport says; never an empty page
                 instead.
         """
+        self._list_started.pop(resource.route, None)
         return iterate_pages(
             partial(self._fetch_page, resource, depth),
             after=wire.format_time(after) if after is not None else None,
             page_size=self._page_size,
             name=resource.route,
         )
+
+    def list_started(self, resource: wire.Resource) -> datetime | None:
+        """Return when TOGA 2 answered the first page of the latest list, by its own clock (Date).
+
+        None when there was no page yet, or it did not say.
+        """
+        return self._list_started.get(resource.route)
 
     def fetch(self, resource: wire.Resource, uuid: str, *, depth: int) -> dict[str, object]:
         """Read one record.
@@ -194,6 +203,8 @@ class Toga2Client:
             auth=self._auth,
             repeatable=True,
         )
+        if (date := parse_http_date(answer.headers.get("Date"))) is not None:
+            self._list_started.setdefault(resource.route, date)
         return answer.body
 
     def _try_fetch(

@@ -181,11 +181,13 @@ class Malformed:
         name: What to call it: its uuid where it has one, else where it stood.
         updated: When it says it was updated, where that much can be read.
         reason: Which field is wrong and how; never the field's value.
+        is_private: Whether it says that it is an internal note.
     """
 
     name: str
     updated: datetime | None
     reason: str
+    is_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,5 +246,8 @@ def _malformed(raw: object, error: ValidationError) -> Malformed:
     )
     name = (uuid_of(raw) or "(a record without uuid)")[:64]
     return Malformed(
-        name=name, updated=updated_of(raw), reason=f"not what TOGA 2 documents: {problems}"
+        name=name,
+        updated=updated_of(raw),
+        reason=f"not what TOGA 2 documents: {problems}",
+        is_private=isinstance(raw, dict) and raw.get("isExternal") is False,
     )

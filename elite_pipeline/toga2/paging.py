@@ -51,7 +51,7 @@ def iterate_pages(
                 f"TOGA 2: the list of {name} does not move on behind {asked_from}: its filters "
                 "seem to be ignored. See docs/assumptions.md, paging."
             )
-        fresh = _without(delivered, page)
+        fresh = _without(delivered, placed, asked_from) if delivered else page
         if fresh:
             yield fresh
         if len(page) < page_size:
@@ -66,7 +66,8 @@ def iterate_pages(
         if is_past:
             for rest in _rest_of_second(fetch, last, page_size, name):
                 # the second may have filled up in front of what the page before it brought
-                if fresh := _without(delivered, rest):
+                again = [(_key(raw), raw) for raw in rest]
+                if fresh := _without(delivered, again, last[0]):
                     yield fresh
             delivered = set()
             filters = [wire.where("_updated", ">", last[0])]
@@ -114,11 +115,15 @@ def _key(raw: object) -> tuple[str, str] | None:
     return updated, uuid
 
 
-def _without(delivered: set[str], page: list[object]) -> list[object]:
-    """Return the versions of a page that were not delivered before."""
-    if not delivered:
-        return page
-    return [raw for raw in page if _identity(_key(raw), raw) not in delivered]
+def _without(
+    delivered: set[str], placed: Sequence[tuple[tuple[str, str] | None, object]], second: str
+) -> list[object]:
+    """Return the versions of a page that were not delivered before: all but some of ``second``."""
+    return [
+        raw
+        for key, raw in placed
+        if (key is not None and key[0] != second) or _identity(key, raw) not in delivered
+    ]
 
 
 def _identity(key: tuple[str, str] | None, raw: object) -> str:

@@ -15,6 +15,8 @@ from pydantic_core import from_json
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 #: Documented page size [D]; a page shorter than this is the last [A].
 PAGE_SIZE = 200
+#: The code of an answer that says for certain that there is no such record [D].
+GONE = "EV-6"
 #: The order that paging relies on [A].
 ORDER_BY = "_updated,uuid"
 #: The depth that brings a ticket with its notes and their files, and a category with its parents [D].
@@ -66,7 +68,8 @@ def parse_time(text: str) -> datetime:
         ValueError: The text is not spelled ``YYYY-MM-DD HH:MM:SS``.
     """
     # several times as fast as strptime, which counts with a hundred thousand records
-    if len(text) != 19 or text[10] != " " or text[4] != "-" or not text.isascii():
+    # (fromisoformat also reads week dates, 2026-W24-3)
+    if len(text) != 19 or text[4:17:3] != "-- ::" or text[5] == "W":
         raise ValueError("expected a time spelled YYYY-MM-DD HH:MM:SS")
     # the zone is parsed with the time: replace() would take five times as long as the parsing
     return datetime.fromisoformat(f"{text}+00:00")
@@ -122,8 +125,15 @@ def _from_json(body: bytes) -> object:
         return from_json(body)
     except ValueError:
         # the fast parser refuses a whole page for half a surrogate pair in one record; the slow one
-        # hands it on, and that record alone is malformed
-        return json.loads(body)
+        # hands it on, and that record alone is malformed; likewise for a number beyond all measure
+        try:
+            return json.loads(body, parse_int=_whole_number)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
+def _whole_number(digits: str) -> int | str:
+    return int(digits) if len(digits) < 64 else digits
 
 
 def read_error(body: bytes) -> tuple[str | None, str]:

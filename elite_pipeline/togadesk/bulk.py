@@ -54,6 +54,10 @@ def in_chunks(values: Sequence[Any], most: int = MOST_ROWS) -> Iterator[Sequence
 
 def in_batches(rows: Sequence[Values], most_bytes: int) -> Iterator[Sequence[Values]]:
     """Cut rows into batches that fit one statement each; a single row is never cut."""
+    if len(rows) <= MOST_ROWS and _most_weight(rows) <= most_bytes:
+        if rows:
+            yield rows
+        return
     start, size = 0, 0
     for position, row in enumerate(rows):
         weight = sum(map(_weight, row))
@@ -63,6 +67,12 @@ def in_batches(rows: Sequence[Values], most_bytes: int) -> Iterator[Sequence[Val
         size += weight
     if start < len(rows):
         yield rows[start:]
+
+
+def _most_weight(rows: Sequence[Values]) -> int:
+    """Return a weight that the rows do not exceed, in a fraction of the time of weighing them."""
+    texts = sum(len(value) for row in rows for value in row if isinstance(value, str | bytes))
+    return 4 * texts + 24 * sum(map(len, rows))
 
 
 def _weight(value: object) -> int:

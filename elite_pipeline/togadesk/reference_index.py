@@ -15,7 +15,6 @@ What does not belong here: reading rows of the helpdesk (``transaction``).
 
 import sqlite3
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from typing import Protocol
 
 #: References read at once: some megabytes at most.
@@ -45,10 +44,13 @@ def key(reference: str) -> str:
 
 def _packed(reference: str) -> bytes:
     """Return a short form for the file; most references are uuids, which take 16 bytes."""
-    plain = key(reference)
+    plain = reference if len(reference) == 36 and " " not in reference else key(reference)
     if len(plain) == 36:
-        with suppress(ValueError):
+        try:
+            # reads both cases
             return bytes.fromhex(plain.replace("-", ""))
+        except ValueError:
+            plain = key(plain)
     return plain.encode("utf-8", "surrogatepass")
 
 

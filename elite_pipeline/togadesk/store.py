@@ -86,6 +86,7 @@ class TogadeskStore:
         self._texts = Statements(engine.dialect)
         self._references = ReferenceIndex(spill_after)
         self._schema: Schema | None = None
+        self._limits: dict[tuple[str, str], TextLimits] = {}
         self._turn = threading.RLock()
         self._running = False
 
@@ -203,7 +204,10 @@ class TogadeskStore:
         Raises:
             ValueDoesNotFitError: It is too long, or not valid Unicode.
         """
-        return text.fit(value, self.limits(table, column), f"{table}.{column}")
+        limits = self._limits.get((table, column))
+        if limits is None:
+            limits = self._limits[table, column] = self.limits(table, column)
+        return text.fit(value, limits, f"{table}.{column}")
 
     # Times
 

@@ -30,6 +30,12 @@ class TextLimits:
     max_chars: int | None
     max_bytes: int | None
 
+    def holds_ascii(self, length: int) -> bool:
+        """Tell whether the column holds so many ASCII characters."""
+        return (self.max_chars is None or length <= self.max_chars) and (
+            self.max_bytes is None or length <= self.max_bytes
+        )
+
 
 def _holds_latin1(character: str) -> bool:
     if character in _LATIN1_EXTRA:
@@ -79,6 +85,9 @@ def fit(text: str, limits: TextLimits, place: str) -> str:
         ValueDoesNotFitError: The text holds half of a surrogate pair, or is too long. It names the
             place, the size and the limit, and never the text.
     """
+    if text.isascii() and limits.holds_ascii(len(text)):
+        # nearly every text there is; the rest is for those that need a closer look
+        return text
     if not text.isascii() and any(map(_is_surrogate, text)):
         raise ValueDoesNotFitError(
             f"A text for {place} is not valid Unicode (half of a surrogate pair) and cannot be "

@@ -143,6 +143,14 @@ class Tx:
             highest = self._connection.execute(sa.select(sa.func.max(declared.c.id))).scalar()
         return int(highest or 0)
 
+    def count_referenced(self, table: str) -> int:
+        """Return how many rows of this client carry a reference."""
+        declared = self._table(table)
+        query = self._own(sa.select(sa.func.count()).select_from(declared), declared)
+        with self._sending("read", table):
+            counted = self._connection.execute(query.where(declared.c.referenceId > "")).scalar()
+        return int(counted or 0)
+
     def references(self, table: str, after: int, until: int, most: int) -> list[tuple[int, str]]:
         """Return id and reference of this client's rows with ``after < id <= until``, by id."""
         declared = self._table(table)

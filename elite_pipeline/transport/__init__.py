@@ -1,7 +1,15 @@
 """One HTTP session for every system: retries, timeouts, redaction, counting."""
 
 from elite_pipeline.transport.redaction import REDACTED, Redactor
-from elite_pipeline.transport.retrying import RetryPolicy
+from elite_pipeline.transport.retrying import RetryPolicy, parse_http_date
 from elite_pipeline.transport.session import Answer, Exchange, Transport
 
-__all__ = ["REDACTED", "Answer", "Exchange", "Redactor", "RetryPolicy", "Transport"]
+__all__ = [
+    "REDACTED",
+    "Answer",
+    "Exchange",
+    "Redactor",
+    "RetryPolicy",
+    "Transport",
+    "parse_http_date",
+]

@@ -32,6 +32,17 @@ class RetryPolicy:
         return rng.uniform(0, min(self.max_seconds, self.base_seconds * 2.0 ** (attempt - 1)))
 
 
+def parse_http_date(value: str | None) -> datetime | None:
+    """Return an HTTP date as an aware instant; None if it is none (RFC 9110 section 5.6.7)."""
+    try:
+        moment = parsedate_to_datetime(value) if value else None
+    except ValueError:
+        return None
+    if moment is not None and moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    return moment
+
+
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Return the seconds that a ``Retry-After`` header asks for; None if it says nothing usable.
 
@@ -45,10 +56,5 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     if value.isascii() and value.isdigit():
         # a number with more digits than any wait is no wait that anybody meant
         return float(value) if len(value) <= 9 else None
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
+    moment = parse_http_date(value)
+    return max(0.0, (moment - now).total_seconds()) if moment is not None else None
