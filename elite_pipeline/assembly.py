@@ -60,6 +60,10 @@ def open_client(
                 base_url=base_url,
                 pool_size=client.toga2.max_in_flight,
                 redactor=redactor,
+                credentials=(
+                    f"{client.environment_prefix}_TOGA2_API_KEY and _TOGA2_API_SECRET, and "
+                    f"toga2.client_uuid of client {client.name!r} in the registry"
+                ),
                 retry=retry,
                 sleep=sleep,
                 rng=rng,

@@ -17,6 +17,7 @@ from rich.table import Table
 from elite_pipeline.assembly import open_client
 from elite_pipeline.errors import PipelineError
 from elite_pipeline.launcher.command import demo, demo_reset
+from elite_pipeline.observability.sentry import open_sentry
 from elite_pipeline.sandbox.cli import sandbox
 from elite_pipeline.sandbox.togadesk.cli import togadesk
 from elite_pipeline.settings import load_settings
@@ -50,12 +51,21 @@ def sync(client: str, flows: tuple[str, ...], since: str | None, full: bool) -> 
     settings = load_settings()
     entry = settings.registry.get(client)
     options = Options(since=parse_since(since), full=full)
-    results = []
-    with open_client(settings, entry) as context:
-        for flow in flows or FLOWS:
+    report = open_sentry(settings)
+    results: list[FlowResult] = []
+    try:
+        with open_client(settings, entry) as context:
             context.progress = click.echo
-            results.append(run_flow(flow, context, options))
-    _show(results)
+            context.report = lambda flow, failure, error: report(
+                error,
+                {"client": client, "flow": flow, "record": failure.record, "kind": failure.kind},
+            )
+            for flow in flows or FLOWS:
+                results.append(run_flow(flow, context, options))  # noqa: PERF401
+    finally:
+        # what was done before a flow stopped was done
+        if results:
+            _show(results)
     if any(result.failed for result in results):
         sys.exit(2)
 
@@ -93,7 +103,9 @@ for command in (demo, demo_reset, sandbox):
 
 def main() -> None:
     """Run the command line; what was foreseen to go wrong is one message."""
-    load_dotenv(".env")
+    # as `dagster dev` reads it; the demo has nothing to do with what is set for the real systems
+    if sys.argv[1:2] not in (["demo"], ["demo-reset"]):
+        load_dotenv(".env", override=True)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         cli()

@@ -220,7 +220,7 @@ def load_registry(path: Path) -> Registry:
         raise ConfigurationError(
             f"The client registry {path} cannot be read: {reason}. "
             "Set ELITE_PIPELINE_CLIENTS to a readable file; clients.example.yaml shows its shape."
-        ) from error
+        ) from None
     return parse_registry(text, source=str(path))
 
 
@@ -232,7 +232,7 @@ def parse_registry(text: str, *, source: str) -> Registry:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or "not valid YAML"
-        raise ConfigurationError(f"{source}{where}: {problem}. Mend the YAML there.") from error
+        raise ConfigurationError(f"{source}{where}: {problem}. Mend the YAML there.") from None
     entries = document.get("clients") if isinstance(document, dict) else None
     if not isinstance(entries, dict) or not entries:
         raise ConfigurationError(

@@ -41,9 +41,9 @@ def result_metadata(result: FlowResult) -> Metadata:
         shown["changes"] = _table([_change(change) for change in result.changes])
     shown |= {name: dg.MetadataValue.int(count) for name, count in result.details.items()}
     shown |= {
-        "watermark before": _moment(result.watermark_before),
-        "watermark after": _moment(result.watermark_after),
-        "started from": _moment(result.started_from),
+        "watermark before": _moment(result.watermark_before, "not looked at"),
+        "watermark after": _moment(result.watermark_after, "not looked at"),
+        "started from": _moment(result.started_from, "the beginning"),
         "API calls": dg.MetadataValue.int(result.api_calls),
         "SQL reads": dg.MetadataValue.int(result.sql_reads),
         "SQL writes": dg.MetadataValue.int(result.sql_writes),
@@ -52,9 +52,11 @@ def result_metadata(result: FlowResult) -> Metadata:
     return shown
 
 
-def _moment(moment: datetime | None) -> dg.MetadataValue:
+def _moment(moment: datetime | None, none: str) -> dg.MetadataValue:
     """Show an instant as TOGA 2 writes it: what an operator pastes into ``since``."""
-    if moment is None or moment <= BEGINNING:
+    if moment is None:
+        return dg.MetadataValue.text(none)
+    if moment <= BEGINNING:
         return dg.MetadataValue.text("the beginning")
     return dg.MetadataValue.text(f"{moment:%Y-%m-%d %H:%M:%S} UTC")
 

@@ -113,6 +113,9 @@ class DemoFolder:
         for database in (self.helpdesk_database, self.pipeline_database, self.toga2_database):
             for suffix in ("", "-wal", "-shm", "-journal"):
                 database.with_name(database.name + suffix).unlink(missing_ok=True)
+        # what the runs' locks on the helpdesk's database leave beside it
+        for lock in self.root.glob(f"{self.helpdesk_database.name}.*.lock"):
+            lock.unlink()
         for folder in (self.dagster_home, self.uploads, self.logs):
             if folder.exists():
                 shutil.rmtree(folder)

@@ -1,8 +1,9 @@
 """What the pipeline remembers between runs. See :mod:`elite_pipeline.ledger.tables`."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -79,6 +80,9 @@ class Ledger:
                 "PIPELINE_DATABASE_URL: expected an SQLAlchemy URL such as "
                 "sqlite:////var/lib/elite_pipeline.sqlite or mysql+pymysql://user:password@host/db."
             ) from None
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            with suppress(OSError):  # else said when it is first used
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         self._place = parsed.render_as_string(hide_password=True)
         self._is_ready = False
 

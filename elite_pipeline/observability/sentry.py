@@ -6,6 +6,7 @@ Off without ``SENTRY_DSN``; nothing of the SDK is imported then.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.settings import Settings
 from elite_pipeline.transport.redaction import Redactor
 
@@ -28,7 +29,9 @@ def open_sentry(settings: Settings) -> Report:
     """
     if settings.sentry_dsn is None:
         return _report_nothing
-    import sentry_sdk  # noqa: PLC0415 - costs a tenth of a second, and most processes do not need it
+    # costs a tenth of a second, and most processes do not need it
+    import sentry_sdk  # noqa: PLC0415
+    from sentry_sdk.utils import BadDsn, Dsn  # noqa: PLC0415
 
     redact = Redactor(settings.secret_values())
 
@@ -38,6 +41,12 @@ def open_sentry(settings: Settings) -> Report:
                 exception["value"] = redact(exception["value"])
         return event
 
+    try:
+        Dsn(settings.sentry_dsn.get_secret_value())
+    except BadDsn:
+        raise ConfigurationError(
+            "SENTRY_DSN: expected an address such as https://key@host/project, or nothing."
+        ) from None
     sentry_sdk.init(
         dsn=settings.sentry_dsn.get_secret_value(),
         default_integrations=False,

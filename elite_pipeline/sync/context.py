@@ -167,7 +167,7 @@ class FlowRun:
         if self.options.since is not None and self.options.since > stored:
             # what lies between the two was not read by this run
             self.tally.remark(
-                f"started behind the stored watermark ({stored:%Y-%m-%d %H:%M:%S} UTC), "
+                f"started after the stored watermark ({stored:%Y-%m-%d %H:%M:%S} UTC), "
                 "which is therefore left where it was"
             )
             return

@@ -12,7 +12,9 @@ from datetime import datetime
 from functools import partial
 
 from elite_pipeline.errors import (
+    ConfigurationError,
     PermanentError,
+    PermanentHttpError,
     PipelineError,
     SystemicError,
     TransientError,
@@ -193,16 +195,24 @@ class Toga2Client:
     def _fetch_page(
         self, resource: wire.Resource, depth: int, filters: Sequence[tuple[str, str]]
     ) -> list[object]:
-        answer = self._transport.request(
-            "GET",
-            f"{self._base_url}/{resource.route}",
-            params=wire.list_params(filters, page=1, limit=self._page_size, depth=depth),
-            parse=partial(wire.read_list, resource),
-            read_error=wire.read_error,
-            headers=self._headers,
-            auth=self._auth,
-            repeatable=True,
-        )
+        try:
+            answer = self._transport.request(
+                "GET",
+                f"{self._base_url}/{resource.route}",
+                params=wire.list_params(filters, page=1, limit=self._page_size, depth=depth),
+                parse=partial(wire.read_list, resource),
+                read_error=wire.read_error,
+                headers=self._headers,
+                auth=self._auth,
+                repeatable=True,
+            )
+        except PermanentHttpError as error:
+            if error.status != 404:
+                raise
+            raise ConfigurationError(
+                f"{error} A list that is not there means that the address is wrong: check "
+                "TOGA2_BASE_URL, which ends with the version, as in https://api.togahub.com/v2."
+            ) from None
         if (date := parse_http_date(answer.headers.get("Date"))) is not None:
             self._list_started.setdefault(resource.route, date)
         return answer.body

@@ -84,6 +84,7 @@ class Transport:
         base_url: Where it is; also what proxies and certificates are looked up for.
         pool_size: Connections kept, and so requests at once.
         redactor: Applied to everything that ends in a message.
+        credentials: What to check when they are refused, for the message.
         connect_timeout: Seconds.
         read_timeout: Seconds without a byte.
         sleep, rng, clock: Taken from outside, so that tests own time and chance.
@@ -97,6 +98,7 @@ class Transport:
         base_url: str,
         pool_size: int,
         redactor: Redactor,
+        credentials: str = "the client's API key, secret and uuid",
         retry: RetryPolicy | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
@@ -112,6 +114,7 @@ class Transport:
         self._retry = retry or RetryPolicy()
         self._timeout = (connect_timeout, read_timeout)
         self._max_bytes = max_bytes
+        self._credentials = credentials
         self._sleep = sleep
         self._rng = rng or random.Random()
         self._clock = clock
@@ -293,7 +296,7 @@ class Transport:
                 "set its base URL to the final address."
             )
         elif http_status_kind(status) == "systemic":
-            advice = " The credentials are refused: check the client's API key, secret and uuid."
+            advice = f" The credentials are refused: check {self._credentials}."
         elif headers.get("Retry-After"):
             advice = f" It asks to wait: Retry-After {self.redact(headers['Retry-After'])[:40]}."
         return http_error(

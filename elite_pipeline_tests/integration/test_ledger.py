@@ -176,8 +176,9 @@ def test_an_address_of_a_database_that_is_not_known_is_named(address: str) -> No
         Ledger(address, "elite")
 
 
-def test_a_folder_that_is_not_there_is_one_clear_message(tmp_path: Path) -> None:
-    ledger = Ledger(f"sqlite:///{tmp_path / 'absent' / 'ledger.sqlite'}", "elite")
+def test_a_folder_that_cannot_be_made_is_one_clear_message(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ledger = Ledger(f"sqlite:///{tmp_path / 'file' / 'ledger.sqlite'}", "elite")
     with pytest.raises(SystemicError, match="Check PIPELINE_DATABASE_URL"):
         ledger.category_paths()
 

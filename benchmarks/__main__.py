@@ -1,0 +1,87 @@
+"""``python -m benchmarks``: measure, and print the table. ``--help`` lists what can be chosen."""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import click
+import pytest
+from rich.console import Console
+
+from benchmarks.contacts import measure_contacts
+from benchmarks.imports import measure_imports
+from benchmarks.memory import measure_memory
+from benchmarks.surroundings import ContestantError, Surroundings
+from benchmarks.table import Figure, show
+from benchmarks.tickets import measure_tickets
+
+WORK = ("contacts", "tickets", "memory", "imports")
+
+
+@click.command()
+@click.argument("work", nargs=-1, type=click.Choice(WORK))
+@click.option("--contacts", default=100_000, show_default=True, help="Contacts to carry.")
+@click.option("--tickets", default=2_000, show_default=True, help="Changed tickets.")
+@click.option(
+    "--loop-tickets",
+    default=200,
+    show_default=True,
+    help="Tickets whose calls the one-by-one loop makes; its time is scaled up from them.",
+)
+@click.option("--memory-contacts", default=1_000_000, show_default=True, help="The larger load.")
+@click.option("--rounds", default=3, show_default=True, help="Rounds, all contestants in turns.")
+@click.option("--no-dlt", is_flag=True, help="Leave dlt out, e.g. where .venv-bench is not there.")
+@click.option("--quick", is_flag=True, help="A tenth of everything, once: whether it runs at all.")
+def main(
+    work: tuple[str, ...],
+    contacts: int,
+    tickets: int,
+    loop_tickets: int,
+    memory_contacts: int,
+    rounds: int,
+    no_dlt: bool,
+    quick: bool,
+) -> None:
+    """Measure the pipeline beside its peers: WORK, or all of it (docs/benchmarks.md).
+
+    Nothing but ratios is worth comparing between machines, and between runs on a busy one.
+    """
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    started = time.monotonic()
+
+    def tell(text: str) -> None:
+        click.echo(f"[{time.monotonic() - started:5.0f} s] {text}", err=True)
+
+    if quick:
+        contacts, tickets, loop_tickets = contacts // 10, tickets // 10, loop_tickets // 10
+        memory_contacts, rounds = memory_contacts // 10, 1
+    figures: list[Figure] = []
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="elite_pipeline_bench_") as folder,
+            closing(Surroundings(Path(folder))) as here,
+        ):
+            parts: dict[str, Callable[[], Iterator[Figure]]] = {
+                "contacts": lambda: measure_contacts(
+                    here, count=contacts, rounds=rounds, tell=tell, with_dlt=not no_dlt
+                ),
+                "tickets": lambda: measure_tickets(
+                    here, count=tickets, loop_tickets=loop_tickets, rounds=rounds, tell=tell
+                ),
+                "memory": lambda: measure_memory(here, count=memory_contacts, tell=tell),
+                "imports": lambda: measure_imports(rounds=5 * rounds, tell=tell),
+            }
+            for name in work or WORK:
+                figures += parts[name]()
+    except (ContestantError, pytest.fail.Exception) as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        if figures:
+            show(figures, console)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks")

@@ -1,0 +1,221 @@
+"""What the contestants work with: a MariaDB server, databases in it, TOGA 2 processes, children."""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+import sqlalchemy as sa
+
+from benchmarks.toga2_server import sandbox_client
+from elite_pipeline.sandbox.togadesk import create_database
+from elite_pipeline.sandbox.togadesk.database import Shape
+from elite_pipeline.togadesk import connect
+from elite_pipeline_tests.support.mariadb import STRICT, Server, Servers
+
+ROOT = Path(__file__).resolve().parent.parent
+#: The environment that dlt lives in; ``make bench`` builds it.
+PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
+
+#: Statements that write, as the server counts them.
+_WRITES = (
+    "Com_insert", "Com_insert_select", "Com_update", "Com_update_multi", "Com_delete",
+    "Com_delete_multi", "Com_replace", "Com_replace_select",
+)  # fmt: skip
+
+
+#: Says how far the measuring has got.
+Tell = Callable[[str], None]
+
+
+class ContestantError(RuntimeError):
+    """A contestant did not do its work."""
+
+
+@dataclass(frozen=True)
+class Toga2:
+    """A running TOGA 2."""
+
+    url: str
+    admin_url: str
+
+    def configure(self, **settings: object) -> None:
+        """Change its switches, e.g. ``latency_seconds``."""
+        requests.patch(f"{self.admin_url}/settings", json=settings, timeout=10).raise_for_status()
+
+    def reset_stats(self) -> None:
+        """Forget the requests so far."""
+        requests.post(f"{self.admin_url}/reset-stats", timeout=10).raise_for_status()
+
+    def stats(self) -> dict[str, Any]:
+        """Return its counters."""
+        answer = requests.get(f"{self.admin_url}/stats", timeout=10)
+        answer.raise_for_status()
+        counters: dict[str, Any] = answer.json()
+        return counters
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """What a contestant needs to call it."""
+        client = sandbox_client()
+        return {
+            "toga2_url": self.url,
+            "client_uuid": client.client_uuid,
+            "api_key": client.api_key,
+            "api_secret": client.api_secret,
+        }
+
+
+@dataclass(frozen=True)
+class Helpdesk:
+    """A helpdesk's database, and a database beside it for the pipeline's own tables."""
+
+    url: sa.URL
+    ledger: sa.URL
+
+    @property
+    def for_engine(self) -> dict[str, str]:
+        """What the engine needs."""
+        return {
+            "database_url": self.url.render_as_string(hide_password=False),
+            "ledger_url": self.ledger.render_as_string(hide_password=False),
+        }
+
+    @property
+    def for_pymysql(self) -> dict[str, Any]:
+        """What ``pymysql.connect`` takes."""
+        return {
+            "host": self.url.host,
+            "port": self.url.port,
+            "user": self.url.username,
+            "password": self.url.password or "",
+            "database": self.url.database,
+        }
+
+
+class Surroundings:
+    """Everything that one run of the benchmarks has open.
+
+    Args:
+        folder: A temporary folder; on the disk whose speed counts.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._servers = Servers(folder / "mariadb")
+        (folder / "mariadb").mkdir()
+
+    @property
+    def server(self) -> Server:
+        """The database server, started when it is first asked for."""
+        server = self._servers.get(STRICT)
+        # the tests' server is a small one; a measured one gets what any server has
+        server.execute(f"SET GLOBAL innodb_buffer_pool_size = {512 << 20}")
+        server.execute(f"SET GLOBAL key_buffer_size = {128 << 20}")
+        return server
+
+    def close(self) -> None:
+        """Stop the server."""
+        self._servers.close()
+
+    @contextmanager
+    def helpdesk(self, shape: Shape = "legacy") -> Iterator[Helpdesk]:
+        """Make an empty helpdesk, and drop it afterwards."""
+        server = self.server
+        with server.database() as url, server.database() as ledger:
+            engine = connect(url.render_as_string(hide_password=False))
+            create_database(engine, shape)
+            engine.dispose()
+            yield Helpdesk(url, ledger)
+
+    @contextmanager
+    def dataset(self) -> Iterator[tuple[str, str]]:
+        """Make empty utf8mb4 databases for a dataset of dlt; yield the server's URL and its name."""
+        server, name = self.server, f"dlt_{secrets.token_hex(6)}"
+        names = (name, f"{name}_staging")
+        for each in names:
+            server.execute(f"CREATE DATABASE {each} CHARACTER SET utf8mb4")
+        try:
+            url = server.url.set(
+                drivername="mysql+pymysql", database=name, query={"charset": "utf8mb4"}
+            )
+            yield url.render_as_string(hide_password=False), name
+        finally:
+            for each in names:
+                server.execute(f"DROP DATABASE {each}")
+
+    @contextmanager
+    def toga2(self, template: Path) -> Iterator[Toga2]:
+        """Serve a copy of a file of records, in a process of its own."""
+        path = self.folder / f"toga2-{secrets.token_hex(4)}" / "toga2.sqlite"
+        path.parent.mkdir()
+        shutil.copyfile(template, path)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.toga2_server", str(path)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if not line:
+                raise ContestantError("the sandbox's TOGA 2 did not start; see its message above")
+            yield Toga2(*line.split())
+        finally:
+            process.communicate()
+            shutil.rmtree(path.parent)
+
+    def writes(self) -> int:
+        """Return how many writing statements the server has carried out so far."""
+        names = ", ".join(f"'{name}'" for name in _WRITES)
+        rows = self.server.execute(f"SHOW GLOBAL STATUS WHERE Variable_name IN ({names})")
+        return sum(int(str(count)) for _, count in rows)
+
+
+def run_contestant(
+    name: str, given: Mapping[str, Any], *, expect: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """Run a contestant in a fresh interpreter and return what it reports.
+
+    Args:
+        name: Its module.
+        given: Its surroundings.
+        expect: Counts that its report must have: who did less is not measured.
+
+    Raises:
+        ContestantError: It failed, or did not do what was expected.
+    """
+    peer = name == "dlt_rest_api"
+    program = (
+        [str(PEER_PYTHON), str(ROOT / "benchmarks" / "contestants" / f"{name}.py")]
+        if peer
+        else [sys.executable, "-m", f"benchmarks.contestants.{name}"]
+    )
+    if peer and not PEER_PYTHON.exists():
+        raise ContestantError("there is no .venv-bench for dlt; `make bench` builds it")
+    done = subprocess.run(
+        [*program, json.dumps(dict(given))],
+        cwd=given.get("folder", ROOT) if peer else ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ContestantError(f"{name} failed:\n{done.stderr[-3000:]}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    if result.get("failed"):
+        raise ContestantError(f"{name}: {result['failed']} failed: {result['first_failure']}")
+    for count, expected in (expect or {}).items():
+        if result[count] != expected:
+            raise ContestantError(f"{name}: {count} is {result[count]}, not {expected}")
+    return result
