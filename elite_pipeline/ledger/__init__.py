@@ -1,4 +1,4 @@
-"""The pipeline's own memory, in PIPELINE_DATABASE_URL. Losing it costs work, never data."""
+"""The pipeline's own memory, in PIPELINE_DATABASE_URL. Losing it costs one full run."""
 
 from elite_pipeline.ledger.store import Ledger, SeenVersion, Waiting
 
