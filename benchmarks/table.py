@@ -61,7 +61,9 @@ def show(figures: Sequence[Figure], console: Console) -> None:
             figure.work,
             figure.yardstick,
             _number(figure.value, figure.unit),
-            "" if figure.spread is None else "{:.2f} to {:.2f}".format(*figure.spread),
+            ""
+            if figure.spread is None
+            else " to ".join(f"{value:{_places(value)}}" for value in figure.spread),
             "" if figure.target is None else f"≤ {_number(figure.target, figure.unit)}",
             figure.verdict,
             figure.note,
@@ -70,4 +72,8 @@ def show(figures: Sequence[Figure], console: Console) -> None:
 
 
 def _number(value: float, unit: str) -> str:
-    return f"{value:.2f} x" if unit == "times" else f"{value:g} {unit}"
+    return f"{value:{_places(value)}} x" if unit == "times" else f"{value:g} {unit}"
+
+
+def _places(value: float) -> str:
+    return ".2f" if value >= 0.1 else ".3f"
