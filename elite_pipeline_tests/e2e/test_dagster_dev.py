@@ -52,7 +52,7 @@ def test_checkout_without_settings_loads_the_demos_clients_and_says_so(tmp_path:
                     f"http://127.0.0.1:{port}/graphql", json={"query": LOCATION}, timeout=30
                 )
                 nodes = answer.json()["data"]["repositoriesOrError"].get("nodes", [])
-            except requests.ConnectionError:
+            except requests.RequestException:
                 continue
     finally:
         dagster.send_signal(signal.SIGINT)
