@@ -62,11 +62,39 @@ class Settings(BaseSettings):
 
     @cached_property
     def registry_path(self) -> Path:
-        """The registry in force: the one set, else ./clients.yaml, else the demo's."""
+        """The registry in force: the one set, else ./clients.yaml, else the demo's.
+
+        Raises:
+            ConfigurationError: There is none, and something is set that is meant for a real one: the
+                demo's made-up people must not get into a real helpdesk.
+        """
         if self.elite_pipeline_clients is not None:
             return self.elite_pipeline_clients
         local = Path("clients.yaml")
-        return local if local.exists() else demo.DEMO_REGISTRY
+        if local.exists():
+            return local
+        meant = self._set_for_a_real_registry()
+        if meant:
+            raise ConfigurationError(
+                f"{', '.join(meant)} set, but there is no registry: no clients.yaml in {Path.cwd()} "
+                "and no ELITE_PIPELINE_CLIENTS. Set ELITE_PIPELINE_CLIENTS to your registry, run "
+                "where it lies, or unset these to use the demo. Nothing was done."
+            )
+        return demo.DEMO_REGISTRY
+
+    def _set_for_a_real_registry(self) -> list[str]:
+        fields = (
+            "toga2_base_url",
+            "togadesk_database_url",
+            "togadesk_uploads_dir",
+            "pipeline_database_url",
+            "client_logs_database_url",
+        )
+        named = [name.upper() for name in fields if getattr(self, name) is not None]
+        credentials = ("_TOGA2_API_KEY", "_TOGA2_API_SECRET")
+        return named + sorted(
+            name for name, text in os.environ.items() if text and name.endswith(credentials)
+        )
 
     @property
     def is_demo(self) -> bool:

@@ -27,6 +27,7 @@ def command(systems: Systems, toga2: Toga2Sandbox, tmp_path: Path) -> Command:
     """Run ``elite-pipeline`` in an empty folder, on the demo's registry and the test's systems."""
     environ = {
         **os.environ,
+        "ELITE_PIPELINE_CLIENTS": str(DEMO_REGISTRY),
         "TOGA2_BASE_URL": toga2.base_url,
         "TOGADESK_DATABASE_URL": systems.helpdesk.url,
         "PIPELINE_DATABASE_URL": systems.ledger_url,
@@ -120,9 +121,28 @@ def test_wrong_setting_is_one_message_that_names_it(
 def test_settings_that_a_real_registry_needs_are_named(command: Command, tmp_path: Path) -> None:
     (tmp_path / "clients.yaml").write_text(DEMO_REGISTRY.read_text(encoding="utf-8"), "utf-8")
 
-    text = one_message(command("sync", "elite", TOGADESK_DATABASE_URL=""))
+    text = one_message(
+        command("sync", "elite", TOGADESK_DATABASE_URL="", ELITE_PIPELINE_CLIENTS="clients.yaml")
+    )
 
     assert "ELITE_TOGA2_API_KEY and ELITE_TOGA2_API_SECRET not set" in text
+
+
+@pytest.mark.parametrize(
+    "kept", ["TOGA2_BASE_URL", "TOGADESK_DATABASE_URL", "PIPELINE_DATABASE_URL"]
+)
+def test_made_up_clients_never_meet_a_database_that_somebody_configured(
+    command: Command, systems: Systems, kept: str
+) -> None:
+    Desk(systems).contact("ada@example.com")
+    settings = ("TOGA2_BASE_URL", "TOGADESK_DATABASE_URL", "PIPELINE_DATABASE_URL")
+    changed = {name: "" for name in settings if name != kept}
+
+    text = one_message(command("sync", "elite", "contacts", ELITE_PIPELINE_CLIENTS="", **changed))
+
+    assert kept in text
+    assert "no clients.yaml" in text
+    assert systems.helpdesk.rows("SELECT count(*) FROM people") == [(0,)]
 
 
 def test_unknown_client_names_those_that_exist(command: Command) -> None:

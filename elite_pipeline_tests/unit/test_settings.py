@@ -87,6 +87,8 @@ def test_the_pipelines_own_tables_lie_beside_dagsters(tmp_path: Path) -> None:
 
 
 def test_what_is_set_is_what_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    # named on purpose: by itself the demo's registry goes with no address that was set
+    monkeypatch.setenv("ELITE_PIPELINE_CLIENTS", str(demo.DEMO_REGISTRY))
     monkeypatch.setenv("TOGA2_BASE_URL", "https://toga.example/v2/")
     monkeypatch.setenv("TOGADESK_DATABASE_URL", "mysql+pymysql://u:p@db/ontrack")
     monkeypatch.setenv("TOGADESK_UPLOADS_DIR", "/srv/uploads")
