@@ -160,7 +160,8 @@ class Registry:
 
     Attributes:
         source: The file, for messages.
-        names: Every client named in the file, in its order: the partition keys.
+        names: Every client of the file whose name can be one, in its order: the partition keys. One
+            with another name is only in ``problems``: Dagster would refuse it, and all others with it.
         problems: Broken client -> the one message that says what is wrong.
     """
 
@@ -249,7 +250,10 @@ def parse_registry(text: str, *, source: str) -> Registry:
             problems[name] = f"{source}: client {name!r}: {_describe(error)}"
     _refuse_shared_identities(clients, problems, source)
     return Registry(
-        source=source, names=tuple(str(key) for key in entries), clients=clients, problems=problems
+        source=source,
+        names=tuple(name for key in entries if CLIENT_NAME.fullmatch(name := str(key))),
+        clients=clients,
+        problems=problems,
     )
 
 

@@ -94,6 +94,20 @@ def test_broken_client_is_a_partition_all_the_same(tmp_path: Path) -> None:
     assert "compass_usa_tickets" in names
 
 
+@pytest.mark.parametrize("name", ["Elite Co", "a_b", "a...b", "'[1]'", "é.x/y", "7"])
+def test_client_with_a_name_that_cannot_be_one_takes_nobody_down(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    entry = GOOD.replace("good:", f"{name}:").replace("11", "12")
+    settings = _settings(tmp_path, f"clients:{GOOD}{entry}")
+
+    definitions = build_definitions(settings)
+
+    names = {one.name for one in definitions.get_repository_def().schedule_defs}
+    assert names == {"good_tickets", "good_reference_data"}
+    assert "expected a name" in caplog.text
+
+
 def test_registry_that_cannot_be_read_at_all_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"clients\.yaml at line 1"):
         build_definitions(_settings(tmp_path, "clients: ["))
