@@ -26,6 +26,7 @@ def sync_partition(
     Raises:
         dagster.Failure: The flow stopped; its description is the one message to read.
     """
+    # here: processes that only load the definitions never need the engine
     from elite_pipeline.defs.metadata import result_metadata  # noqa: PLC0415
     from elite_pipeline.sync.context import Options, parse_since  # noqa: PLC0415
 
