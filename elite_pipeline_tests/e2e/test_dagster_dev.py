@@ -1,7 +1,6 @@
 """``dagster dev`` in a checkout without any settings."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -55,7 +54,8 @@ def test_checkout_without_settings_loads_the_demos_clients_and_says_so(tmp_path:
             except requests.RequestException:
                 continue
     finally:
-        dagster.send_signal(signal.SIGINT)
+        # not SIGINT: it is ignored below a shell that runs the tests in the background
+        dagster.terminate()
         dagster.wait(timeout=60)
 
     assert len(nodes[0]["assetNodes"]) == 13

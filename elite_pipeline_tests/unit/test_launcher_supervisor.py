@@ -43,8 +43,10 @@ while True:
 """
 
 LAUNCHER = """
-import os, pathlib, sys
+import os, pathlib, signal, sys
 from elite_pipeline.launcher.supervisor import Child, Supervisor
+# the tests may run where it is ignored (nohup), which a launcher respects
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 folder, child, grandchild, lifeline = sys.argv[1:]
 folder = pathlib.Path(folder)
 command = [sys.executable, "-c", child, str(folder / "up"), grandchild]
