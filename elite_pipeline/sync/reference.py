@@ -7,6 +7,7 @@ matching and writing is in ``reference_batch``.
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Generic
@@ -16,7 +17,7 @@ from elite_pipeline.iteration import chunked, prefetch
 from elite_pipeline.ledger import Waiting
 from elite_pipeline.sync.context import FlowContext, FlowRun, Options
 from elite_pipeline.sync.nets import write_in_nets
-from elite_pipeline.sync.reference_batch import Outcome, write_in_rounds
+from elite_pipeline.sync.reference_batch import Outcome, Planned, plan, write_in_rounds
 from elite_pipeline.sync.reference_kinds import Kind, R
 from elite_pipeline.sync.results import FlowResult, failure_of
 from elite_pipeline.sync.uuid_sets import UuidSet
@@ -51,15 +52,15 @@ def run_reference_flow(kind: Kind[R], context: FlowContext, options: Options) ->
     with ExitStack() as stack:
         listed = stack.enter_context(UuidSet()) if options.full else None
         pages = context.toga2.pages(kind.resource, after=after, depth=kind.depth)
-        # read and parsed while the batch before is on its way to the helpdesk
-        batches = stack.enter_context(
-            closing(prefetch(flow.parse(batch) for batch in chunked(pages, PAGES_PER_BATCH)))
-        )
-        for number, (uuids, parsed) in enumerate(batches, start=1):
+        # one batch is read while the one before it is parsed and made into rows, and the one before
+        # that is on its way to the helpdesk
+        read = stack.enter_context(closing(prefetch(chunked(pages, PAGES_PER_BATCH))))
+        batches = stack.enter_context(closing(prefetch(map(flow.parse, read))))
+        for number, batch in enumerate(batches, start=1):
             if listed is not None:
-                listed.add(uuids)
+                listed.add(batch.uuids)
             progress.limit = context.toga2.list_started(kind.resource)
-            flow.write_batch(parsed, progress)
+            flow.write_batch(batch, progress)
             if number % BATCHES_PER_CHECKPOINT == 0:
                 run.advance(progress.reached)
             context.progress(f"{kind.flow}: {run.tally.handled} records looked at")
@@ -67,6 +68,23 @@ def run_reference_flow(kind: Kind[R], context: FlowContext, options: Options) ->
             flow.count_vanished(listed)
     run.advance(progress.reached)
     return run.result()
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch(Generic[R]):
+    """Some pages, read.
+
+    Attributes:
+        uuids: Of all of their records, malformed ones too.
+        records: Each once: of two versions of one record the later one is the one that counts.
+        malformed: What could not be parsed, or not read.
+        planned: What the records' rows should hold, where that can be said already.
+    """
+
+    uuids: Sequence[str]
+    records: Sequence[R]
+    malformed: Sequence[Malformed]
+    planned: Planned
 
 
 class _ReferenceFlow(Generic[R]):
@@ -91,15 +109,23 @@ class _ReferenceFlow(Generic[R]):
             gone = [uuid for uuid, answer in zip(ready, answers, strict=True) if _is_gone(answer)]
             self._context.ledger.set_waiting(kind.flow, gone, [])
             raws = [answer for answer in answers if not isinstance(answer, PipelineError)]
-            self.write_batch(self._parser.many(raws), Progress())
+            self.write_batch(self._batch([], self._parser.many(raws), []), Progress())
 
-    def parse(self, pages: Sequence[Sequence[object]]) -> tuple[list[str], Parsed[R]]:
-        """Return the uuids of the records of some pages, malformed ones too, and the records."""
+    def parse(self, pages: Sequence[Sequence[object]]) -> _Batch[R]:
+        """Return what some pages hold."""
         raws = [raw for page in pages for raw in page]
         uuids = [uuid for raw in raws if (uuid := uuid_of(raw)) is not None]
         unreadable = self._complete(raws)
-        parsed = self._parser.many(raws)
-        return uuids, Parsed(parsed.records, [*parsed.malformed, *unreadable])
+        return self._batch(uuids, self._parser.many(raws), unreadable)
+
+    def _batch(self, uuids: list[str], parsed: Parsed[R], unreadable: list[Malformed]) -> _Batch[R]:
+        records = list({record.uuid: record for record in parsed.records}.values())
+        return _Batch(
+            uuids,
+            records,
+            [*parsed.malformed, *unreadable],
+            plan(self._kind, self._store, records),
+        )
 
     def _complete(self, raws: list[object]) -> list[Malformed]:
         """Read, in place, the records of which the list has only a part where more is needed [A].
@@ -125,7 +151,7 @@ class _ReferenceFlow(Generic[R]):
                 raws.append({**answer, "_updated": part["_updated"]})
         return unreadable
 
-    def write_batch(self, parsed: Parsed[R], progress: Progress) -> None:
+    def write_batch(self, batch: _Batch[R], progress: Progress) -> None:
         """Write a batch, and take it into account."""
         failed: list[datetime | None] = []
 
@@ -133,13 +159,13 @@ class _ReferenceFlow(Generic[R]):
             failed.append(updated)
             self._run.fail(failure_of(name, updated, error), error)
 
-        for malformed in parsed.malformed:
+        for malformed in batch.malformed:
             fail(malformed.name, malformed.updated, PermanentError(malformed.reason))
-        # two versions of one record in a batch: the later one is the one that counts
-        records = list({record.uuid: record for record in parsed.records}.values())
         self._waiting = []
         outcomes = write_in_nets(
-            records, self._write, lambda record, error: fail(record.uuid, record.updated, error)
+            batch.records,
+            partial(self._write, batch.planned),
+            lambda record, error: fail(record.uuid, record.updated, error),
         )
         handled: list[datetime] = []
         for outcome in outcomes:
@@ -177,8 +203,8 @@ class _ReferenceFlow(Generic[R]):
                 "has; they were left alone"
             )
 
-    def _write(self, records: Sequence[R]) -> list[Outcome[R]]:
-        outcomes, lookups = write_in_rounds(self._kind, self._store, records)
+    def _write(self, planned: Planned, records: Sequence[R]) -> list[Outcome[R]]:
+        outcomes, lookups = write_in_rounds(self._kind, self._store, records, planned)
         self._waiting += lookups.waiting
         return outcomes
 

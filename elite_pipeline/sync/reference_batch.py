@@ -4,18 +4,27 @@ Follows ``spec/sync.md`` section 3: matched by ``referenceId``; a hand-made row 
 safe; only owned columns are written; an unchanged record causes no write.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic
+from typing import Any, Generic
 
 from elite_pipeline.errors import PermanentError
 from elite_pipeline.sync.reference_kinds import Kind, Lookups, R
 from elite_pipeline.sync.results import Action, Change
 from elite_pipeline.togadesk import Row, TogadeskStore, Tx
 
+#: What a record's row should hold; or why the record cannot be a row.
+Planned = Mapping[str, dict[str, object] | PermanentError]
 
-@dataclass(frozen=True, slots=True)
+#: Records that refer to nothing have nothing looked up.
+_NOTHING = Lookups()
+#: Of records that are as they were nothing is kept but their number: active ones, and others.
+_UNWRITTEN = {True: Change("", "", "unchanged"), False: Change("", "", "inactive")}
+
+
+@dataclass(slots=True)
 class Outcome(Generic[R]):
     """What became of one record: a change, or a refusal."""
 
@@ -24,10 +33,31 @@ class Outcome(Generic[R]):
     refusal: PermanentError | None = None
 
 
+def plan(kind: Kind[R], store: TogadeskStore, records: Sequence[R]) -> Planned:
+    """Return what the rows of records should hold, by uuid, where that needs nothing but them."""
+    planned: dict[str, dict[str, object] | PermanentError] = {}
+    if kind.refers:
+        return planned
+    # what goes wrong here in any other way is met again where the record's own net is
+    with suppress(Exception):
+        for record in records:
+            try:
+                planned[record.uuid] = kind.values(record, _NOTHING, store)
+            except PermanentError as error:
+                planned[record.uuid] = error
+    return planned
+
+
 def write_in_rounds(
-    kind: Kind[R], store: TogadeskStore, records: Sequence[R]
+    kind: Kind[R], store: TogadeskStore, records: Sequence[R], planned: Planned
 ) -> tuple[list[Outcome[R]], Lookups]:
     """Write records in rounds: a key that one record gives up may be what another one needs.
+
+    Args:
+        kind: What they are.
+        store: Where to.
+        records: Each with another uuid.
+        planned: What :func:`plan` said of them, or of some of them.
 
     Returns:
         One outcome per record, and what the records refer to.
@@ -36,7 +66,7 @@ def write_in_rounds(
     lookups = Lookups()
     kind.prepare(store, records)
     while True:
-        batch = Batch(kind, store, records)
+        batch = Batch(kind, store, records, planned)
         store.run(batch.write)
         lookups.waiting += batch.lookups.waiting
         done += batch.outcomes
@@ -59,67 +89,124 @@ class Batch(Generic[R]):
         freed_a_key: A row was given another natural key, so that the old one is free now.
     """
 
-    def __init__(self, kind: Kind[R], store: TogadeskStore, records: Sequence[R]) -> None:
+    def __init__(
+        self, kind: Kind[R], store: TogadeskStore, records: Sequence[R], planned: Planned
+    ) -> None:
         self._kind = kind
         self._store = store
         self._records = records
+        self._planned = planned
+        self._columns = ("id", "clientid", "referenceId", *kind.owned, *kind.extra_columns)
+        self._owned = slice(3, 3 + len(kind.owned))
         self.lookups = Lookups()
         self.outcomes: list[Outcome[R]] = []
         self.freed_a_key = False
         self._inserts: list[dict[str, object]] = []
         self._updates: list[dict[str, object]] = []
+        self._update_columns: set[str] = set()
         self._adoptions: list[dict[str, object]] = []
-        self._changed: list[tuple[Row, dict[str, object]]] = []
+        self._moved: list[tuple[Row, dict[str, object]]] = []
         self._claimed: dict[str, str] = {}
         self._blocked: dict[str, tuple[int, str]] = {}
 
     def write(self, tx: Tx) -> None:
         """Do it; safe to be called again after a transaction that did not come through."""
         self.outcomes, self._inserts, self._updates, self._adoptions = [], [], [], []
-        self._changed = []
+        self._moved, self._update_columns = [], set()
         self._claimed, self._blocked, self.freed_a_key = {}, {}, False
         self.lookups = self._kind.look_up(tx, self._records, self._store)
         values: dict[str, dict[str, object]] = {}
         refused: dict[str, PermanentError] = {}
         for record in self._records:
-            try:
-                values[record.uuid] = self._kind.values(record, self.lookups, self._store)
-            except PermanentError as error:
-                refused[record.uuid] = error
-        own, holders = self._rows(tx, values)
+            row = self._values(record)
+            if isinstance(row, PermanentError):
+                refused[record.uuid] = row
+            else:
+                values[record.uuid] = row
+        found = self._found(tx, values)
+        settled = self._settled(found, values)
+        own, holders = self._rows(tx, found, values, settled)
         for record in self._records:
             if record.uuid in refused:
-                self.outcomes.append(Outcome(record, refusal=refused[record.uuid]))
+                outcome = Outcome(record, refusal=refused[record.uuid])
+            elif (kept := settled.get(record.uuid)) is not None:
+                outcome = self._settle(record, kept, values[record.uuid])
             else:
-                self.outcomes.append(self._decide(record, values[record.uuid], own, holders))
-        self._kind.before_update(tx, self._changed)
-        tx.update(self._kind.table, self._updates)
+                outcome = self._decide(record, values[record.uuid], own, holders)
+            self.outcomes.append(outcome)
+        self._kind.before_move(tx, self._moved)
+        # nothing but what differs somewhere: the same columns in all rows of one statement
+        columns = ["id", *(name for name in self._kind.owned if name in self._update_columns)]
+        tx.update(
+            self._kind.table, [{name: row[name] for name in columns} for row in self._updates]
+        )
         tx.update(self._kind.table, self._adoptions)
-        tx.insert(self._kind.table, self._inserts)
+        further = self._kind.new_rows(len(self._inserts))
+        tx.insert(
+            self._kind.table,
+            [{**row, **more} for row, more in zip(self._inserts, further, strict=True)],
+        )
 
-    def _rows(
-        self, tx: Tx, values: dict[str, dict[str, object]]
-    ) -> tuple[dict[str, Row], dict[str, list[Row]]]:
-        """Return the rows of the records, and the rows that hold their natural keys."""
+    def _values(self, record: R) -> dict[str, object] | PermanentError:
+        if (planned := self._planned.get(record.uuid)) is not None:
+            return planned
+        try:
+            return self._kind.values(record, self.lookups, self._store)
+        except PermanentError as error:
+            return error
+
+    def _found(self, tx: Tx, values: Mapping[str, Mapping[str, object]]) -> list[Sequence[Any]]:
+        """Return the rows that hold the records' natural keys: the values of ``self._columns``."""
         kind = self._kind
-        columns = ("id", "clientid", "referenceId", *kind.owned, *kind.extra_columns)
-        # a unique key is looked up by its index; any other one among this client's rows
-        scope = {} if kind.key_is_unique else {"clientid": self._store.client_id}
-        rows = tx.select(
+        return tx.select_values(
             kind.table,
-            columns,
-            where=scope,
+            self._columns,
+            # a unique key is looked up by its index; any other one among this client's rows
+            where={} if kind.key_is_unique else {"clientid": self._store.client_id},
             in_=(kind.key, [fields[kind.key] for fields in values.values()]),
         )
+
+    def _settled(
+        self, found: Sequence[Sequence[Any]], values: Mapping[str, Mapping[str, object]]
+    ) -> dict[str, Sequence[Any]]:
+        """Return the rows of the records that keep their natural key: nothing can be in their way.
+
+        Where two rows mirror one record, each record is looked at more closely.
+        """
+        client_id, kind = self._store.client_id, self._kind
+        key, place = kind.key, self._columns.index(kind.key)
+        mirrors = [row for row in found if row[2] in values and row[1] == client_id]
+        settled = {row[2]: row for row in mirrors if row[place] == values[row[2]][key]}
+        return settled if len(settled) == len(mirrors) else {}
+
+    def _rows(
+        self,
+        tx: Tx,
+        found: Sequence[Sequence[Any]],
+        values: Mapping[str, Mapping[str, object]],
+        settled: Mapping[str, Sequence[Any]],
+    ) -> tuple[dict[str, Row], dict[str, list[Row]]]:
+        """Return the rows of the other records, and all rows that hold natural keys, by key."""
         holders: dict[str, list[Row]] = {}
         own: dict[str, Row] = {}
-        for row in rows:
+        if len(settled) == len(values):
+            return own, holders
+        kind = self._kind
+        # by id, and one that two spellings found only once
+        by_id = {row[0]: row for row in found}
+        for id_ in sorted(by_id):
+            row = Row(zip(self._columns, by_id[id_], strict=True))
             holders.setdefault(kind.key_of(row[kind.key]), []).append(row)
-            if row.clientid == self._store.client_id and row.referenceId in values:
-                own.setdefault(row.referenceId, row)
+            if row["clientid"] == self._store.client_id and row["referenceId"] in values:
+                own.setdefault(row["referenceId"], row)
         missing = [uuid for uuid in values if uuid not in own]
-        own.update(tx.select_by_reference(kind.table, columns, missing))
+        own.update(tx.select_by_reference(kind.table, self._columns, missing))
         return own, holders
+
+    def _settle(self, record: R, row: Sequence[Any], values: dict[str, object]) -> Outcome[R]:
+        if row[self._owned] == [*values.values()]:
+            return Outcome(record, _UNWRITTEN[self._kind.is_active(record)])
+        return self._update(record, Row(zip(self._columns, row, strict=True)), values)
 
     def _decide(
         self,
@@ -131,7 +218,9 @@ class Batch(Generic[R]):
         kind = self._kind
         key = kind.key_of(values[kind.key])
         row = own.get(record.uuid)
-        others = [holder for holder in holders.get(key, []) if row is None or holder.id != row.id]
+        others = [
+            holder for holder in holders.get(key, ()) if row is None or holder["id"] != row["id"]
+        ]
         if not kind.key_is_unique:
             # rows that mirror another record of the same name are none of this one's business
             others = [other for other in others if not other.referenceId]
@@ -147,7 +236,7 @@ class Batch(Generic[R]):
             return self._done(record, values, "adopted")
         if kind.skips_inactive and not kind.is_active(record):
             return self._done(record, values, "inactive")
-        self._inserts.append({"referenceId": record.uuid, **values, **kind.new_row(record)})
+        self._inserts.append({"referenceId": record.uuid, **values})
         return self._done(record, values, "created")
 
     def _conflict(self, record: R, key: str, row: Row | None, others: Sequence[Row]) -> str | None:
@@ -198,16 +287,16 @@ class Batch(Generic[R]):
         return None
 
     def _update(self, record: R, row: Row, values: dict[str, object]) -> Outcome[R]:
-        changed = tuple(name for name, value in values.items() if row[name] != value)
+        changed = tuple([name for name, value in values.items() if row[name] != value])
         if not changed:
-            is_active = self._kind.is_active(record)
-            return self._done(record, values, "unchanged" if is_active else "inactive")
+            return Outcome(record, _UNWRITTEN[self._kind.is_active(record)])
         if (protection := self._kind.protection(row)) is not None:
             return Outcome(record, refusal=PermanentError(f"its row {protection}"))
         if self._kind.key in changed:
             self.freed_a_key = True
-        self._updates.append({"id": row.id, **values})
-        self._changed.append((row, values))
+            self._moved.append((row, values))
+        self._updates.append({"id": row["id"], **values})
+        self._update_columns.update(changed)
         return self._done(record, values, "updated", changed)
 
     def _done(

@@ -59,10 +59,12 @@ class Kind(ABC, Generic[R]):
     extra_columns: ClassVar[tuple[str, ...]] = ()
     #: Records can refer to what is not there yet.
     waits: ClassVar[bool] = False
+    #: A record's row cannot be made without what :meth:`look_up` finds.
+    refers: ClassVar[bool] = False
 
     @abstractmethod
     def values(self, record: R, lookups: Lookups, store: TogadeskStore) -> dict[str, object]:
-        """Return the owned columns of a record's row, each fitted to its column.
+        """Return the owned columns of a record's row, in their order, each fitted to its column.
 
         Raises:
             PermanentError: The record cannot be a row.
@@ -72,10 +74,9 @@ class Kind(ABC, Generic[R]):
     def is_active(self, record: R) -> bool:
         """Tell whether TOGA 2 has the record switched on."""
 
-    def new_row(self, record: R) -> dict[str, object]:
-        """Return further columns of a row that is made, the same ones for every record."""
-        del record
-        return {}
+    def new_rows(self, count: int) -> list[dict[str, object]]:
+        """Return further columns of rows that are made, the same columns in all of them."""
+        return [{}] * count
 
     def prepare(self, store: TogadeskStore, records: Sequence[R]) -> None:
         """Make what the records refer to and all clients share, in transactions of its own."""
@@ -91,12 +92,16 @@ class Kind(ABC, Generic[R]):
         del raw
         return False
 
-    def before_update(self, tx: Tx, updates: Sequence[tuple[Row, dict[str, object]]]) -> None:
-        """Carry changes of rows over to what copies them, before the rows themselves change.
+    def before_move(self, tx: Tx, moved: Sequence[tuple[Row, dict[str, object]]]) -> None:
+        """Carry new natural keys over to what copies them, before the rows themselves change.
 
         A run that is broken off in between finds the rows to change once more.
+
+        Args:
+            tx: The transaction.
+            moved: Rows as they are, and their new values.
         """
-        del tx, updates
+        del tx, moved
 
     def ready(self, tx: Tx, waiting: Sequence[Waiting]) -> set[str]:
         """Return which records no longer wait: something that they refer to is there now."""

@@ -33,6 +33,7 @@ class Units(Kind[Unit]):
     watermark = watermarks.UNITS
     key_is_unique = True
     waits = True
+    refers = True
     # deep enough for a unit's item to be more than a stub
     depth = 2
 

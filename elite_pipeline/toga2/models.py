@@ -54,10 +54,9 @@ class Stub(_Record):
 
 
 class Record(_Record):
-    """What every record has. Times are aware, UTC, whole seconds."""
+    """What is read of every record. Times are aware, UTC, whole seconds."""
 
     uuid: Uuid
-    created: Instant = Field(validation_alias=AliasChoices("_created", "created"))
     updated: Instant = Field(validation_alias=AliasChoices("_updated", "updated"))
 
 
@@ -142,6 +141,7 @@ class TicketNote(Record):
     published by guess (sync.md 10.6).
     """
 
+    created: Instant = Field(validation_alias=AliasChoices("_created", "created"))
     is_external: bool = Field(validation_alias="isExternal")
     body: str | None = None
     author_name: str | None = Field(default=None, validation_alias="authorName")
@@ -155,6 +155,7 @@ class Ticket(Record):
     ``description`` is HTML.
     """
 
+    created: Instant = Field(validation_alias=AliasChoices("_created", "created"))
     number: str | None = None
     subject: str | None = None
     description: str | None = None

@@ -1,14 +1,15 @@
 """Statements that write many rows at once, and how many rows go into one.
 
-MySQL and MariaDB get one statement for about a thousand rows. The text of a statement depends only
-on table, columns and number of rows, so it is built by joining strings and handed to the driver as
-it is: SQLAlchemy's compiler would need longer for five thousand parameters than the server for the
-rows. SQLite runs in this process, where ``executemany`` with a one-row statement is the fastest.
+MySQL and MariaDB get one statement for about a thousand rows, its values written as literals
+(``literals``), and handed to the driver as it is: SQLAlchemy's compiler would need longer for five
+thousand parameters than the server for the rows, and the driver writes parameters as literals too,
+one by one. SQLite runs in this process, where ``executemany`` with a one-row statement is the fastest.
 
 What does not belong here: sending the statements (``transaction``).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,12 +17,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import Dialect
 
 from elite_pipeline.togadesk import tables
+from elite_pipeline.togadesk.literals import of_all
 
 #: Rows in one statement, and values in one IN list.
 MOST_ROWS = 1000
 
 #: Bytes in one statement; a server with a smaller packet size gets less.
 MOST_BYTES = 1_000_000
+
+#: Bytes that a statement spends on a row beside its values, at most.
+_BETWEEN_ROWS = len(" UNION ALL SELECT ")
 
 Values = tuple[Any, ...]
 
@@ -52,36 +57,21 @@ def in_chunks(values: Sequence[Any], most: int = MOST_ROWS) -> Iterator[Sequence
         yield values[start : start + most]
 
 
-def in_batches(rows: Sequence[Values], most_bytes: int) -> Iterator[Sequence[Values]]:
-    """Cut rows into batches that fit one statement each; a single row is never cut."""
-    if len(rows) <= MOST_ROWS and _most_weight(rows) <= most_bytes:
-        if rows:
-            yield rows
-        return
+def in_batches(rows: Sequence[str], most_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield start and end of batches of written rows that fit one statement each.
+
+    A single row is never cut.
+    """
     start, size = 0, 0
     for position, row in enumerate(rows):
-        weight = sum(map(_weight, row))
+        # four bytes a character at most
+        weight = (len(row) if row.isascii() else 4 * len(row)) + _BETWEEN_ROWS
         if position > start and (size + weight > most_bytes or position - start >= MOST_ROWS):
-            yield rows[start:position]
+            yield start, position
             start, size = position, 0
         size += weight
     if start < len(rows):
-        yield rows[start:]
-
-
-def _most_weight(rows: Sequence[Values]) -> int:
-    """Return a weight that the rows do not exceed, in a fraction of the time of weighing them."""
-    texts = sum(len(value) for row in rows for value in row if isinstance(value, str | bytes))
-    return 4 * texts + 24 * sum(map(len, rows))
-
-
-def _weight(value: object) -> int:
-    # Bytes on the wire at most: four a character, twice as many when each is escaped.
-    if isinstance(value, str):
-        return 2 * len(value) if value.isascii() else 4 * len(value)
-    if isinstance(value, bytes):
-        return 2 * len(value)
-    return 24
+        yield start, len(rows)
 
 
 class RowReader:
@@ -101,20 +91,55 @@ class RowReader:
         Raises:
             ValueError: A row has other columns than the first.
         """
-        names, width = self._columns, len(self._columns)
-        result: list[Values] = []
-        for row in rows:
-            if len(row) != width:
-                raise ValueError("All rows of one write must give the same columns.")
-            values = [row[name] for name in names]
-            for position, convert in self._convert:
-                values[position] = convert(values[position])
-            result.append(tuple(values))
-        return result
+        width = len(self._columns)
+        if any(len(row) != width for row in rows):
+            raise ValueError("All rows of one write must give the same columns.")
+        columns: list[Iterable[Any]] = [[row[name] for row in rows] for name in self._columns]
+        for position, convert in self._convert:
+            columns[position] = map(convert, columns[position])
+        return list(zip(*columns, strict=True)) if columns else [()] * len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement for any number of rows.
+
+    Attributes:
+        one: For one row, with marks for its values.
+        head, between, tail: What stands before, between and behind written rows.
+        row: What stands before and behind the values of one.
+        names: Names for the values of the first row; empty where none are needed.
+    """
+
+    one: str
+    head: str = ""
+    between: str = ", "
+    tail: str = ""
+    row: tuple[str, str] = ("(", ")")
+    names: tuple[str, ...] = ()
+
+    def written(self, rows: Sequence[Values]) -> list[str]:
+        """Write rows; each has a value at least."""
+        before, behind = self.row
+        columns = map(of_all, zip(*rows, strict=True))
+        return [f"{before}{', '.join(row)}{behind}" for row in zip(*columns, strict=True)]
+
+    def many(self, values: Sequence[Values], written: Sequence[str]) -> str:
+        """Return the statement for some rows.
+
+        Args:
+            values: Their values.
+            written: The same rows, each as :meth:`written` gives it.
+        """
+        if self.names:
+            named = zip(of_all(values[0]), self.names, strict=True)
+            first = ", ".join([f"{value} AS {name}" for value, name in named])
+            written = [first, *written[1:]]
+        return f"{self.head}{self.between.join(written)}{self.tail}"
 
 
 class Statements:
-    """Builds the texts for one dialect."""
+    """Builds the statements of one dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._quote = dialect.identifier_preparer.quote
@@ -124,35 +149,35 @@ class Statements:
         self.update = lru_cache(maxsize=64)(self._update)
 
     def _insert(
-        self, table: str, columns: tuple[str, ...], fixed: tuple[tuple[str, str], ...], rows: int
-    ) -> str:
-        """Insert ``rows`` rows: values for ``columns``, literals for the ``fixed`` ones."""
+        self, table: str, columns: tuple[str, ...], fixed: tuple[tuple[str, str], ...]
+    ) -> Statement:
+        """Insert rows: values for ``columns``, literals for the ``fixed`` ones."""
         names = ", ".join(self._quote(name) for name in (*columns, *(name for name, _ in fixed)))
-        marks = [self._mark] * len(columns) + [value for _, value in fixed]
-        values = ", ".join([f"({', '.join(marks)})"] * rows)
-        return f"INSERT INTO {self._quote(table)} ({names}) VALUES {values}"
+        literals = [value for _, value in fixed]
+        marks = ", ".join([*[self._mark] * len(columns), *literals])
+        head = f"INSERT INTO {self._quote(table)} ({names}) VALUES "
+        behind = f"{', ' if columns and literals else ''}{', '.join(literals)})"
+        return Statement(one=f"{head}({marks})", head=head, row=("(", behind))
 
-    def _update(
-        self, table: str, columns: tuple[str, ...], client_id: int | None, rows: int
-    ) -> str:
-        """Update ``rows`` rows by id; the parameters of a row are ``columns``, then the id."""
+    def _update(self, table: str, columns: tuple[str, ...], client_id: int | None) -> Statement:
+        """Update rows by id; the values of a row are ``columns``, then the id."""
         name = self._quote(table)
         scope = "" if client_id is None else f" AND {name}.clientid = {client_id}"
-        if self.row_by_row:
-            setters = ", ".join(f"{self._quote(column)} = ?" for column in columns)
-            return f"UPDATE {name} SET {setters} WHERE {name}.id = ?{scope}"
-        aliases = [f"v{position}" for position in range(len(columns))]
-        first = ", ".join([f"%s AS {alias}" for alias in aliases] + ["%s AS row_id"])
-        other = f" UNION ALL SELECT {', '.join(['%s'] * (len(columns) + 1))}"
-        setters = ", ".join(
+        setters = ", ".join(f"{self._quote(column)} = {self._mark}" for column in columns)
+        aliases = tuple(f"v{position}" for position in range(len(columns)))
+        joined = ", ".join(
             f"{name}.{self._quote(column)} = v.{alias}"
             for column, alias in zip(columns, aliases, strict=True)
         )
-        # STRAIGHT_JOIN: go through the given rows and look each up by its id, whatever the
-        # optimizer thinks of the table's size.
-        return (
-            f"UPDATE (SELECT {first}{other * (rows - 1)}) AS v "
-            f"STRAIGHT_JOIN {name} ON {name}.id = v.row_id{scope} SET {setters}"
+        return Statement(
+            one=f"UPDATE {name} SET {setters} WHERE {name}.id = {self._mark}{scope}",
+            # STRAIGHT_JOIN: go through the given rows and look each up by its id, whatever the
+            # optimizer thinks of the table's size.
+            head="UPDATE (SELECT ",
+            between=" UNION ALL SELECT ",
+            tail=f") AS v STRAIGHT_JOIN {name} ON {name}.id = v.row_id{scope} SET {joined}",
+            row=("", ""),
+            names=(*aliases, "row_id"),
         )
 
 

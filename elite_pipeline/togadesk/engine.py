@@ -4,9 +4,12 @@ What belongs here: URL, driver options, session settings. What does not: stateme
 """
 
 import sqlite3
+import time
 from typing import Any
 
+import pymysql
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from elite_pipeline.errors import ConfigurationError
@@ -17,10 +20,15 @@ CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 180
 WRITE_TIMEOUT = 60
 BUSY_TIMEOUT = 30
+#: After so many seconds a connection that nobody used is asked whether it still lives.
+IDLE_SECONDS = 1.0
 
 #: Whatever the server's own mode is: what does not fit is an error and never cut, and a purchase
 #: date may be 0000-00-00.
 SQL_MODE = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
+
+#: More than a thousand rows of short columns take; a server sends no more than its packet size.
+DOCUMENT_BYTES = 16 << 20
 
 _EXAMPLE = "mysql+pymysql://user:password@host:3306/database or sqlite:///path/to/file.db"
 _DRIVERS = {
@@ -66,18 +74,46 @@ def _mysql(url: sa.URL) -> sa.Engine:
     options: dict[str, Any] = {
         "charset": "utf8mb4",
         "sql_mode": SQL_MODE,
-        "init_command": "SET time_zone = '+00:00'",
+        # the length: of a document that holds many rows (``packed``)
+        "init_command": f"SET time_zone = '+00:00', group_concat_max_len = {DOCUMENT_BYTES}",
         "connect_timeout": CONNECT_TIMEOUT,
         "read_timeout": READ_TIMEOUT,
         "write_timeout": WRITE_TIMEOUT,
     }
-    return sa.create_engine(
+    engine = sa.create_engine(
         # What was set in the URL must not undo what is set here.
         url.difference_update_query(list(options)),
         connect_args=options,
-        pool_pre_ping=True,
         hide_parameters=True,
     )
+    _check_idle_connections(engine)
+    return engine
+
+
+def _check_idle_connections(engine: sa.Engine) -> None:
+    """Ask a connection whether it still lives, but only when it has not been used for a while.
+
+    A transaction a batch, many a second, would else spend as long on asking as on a short read.
+    """
+    seen = "elite_pipeline.seen"
+
+    def checked_in(connection: object, entry: ConnectionPoolEntry) -> None:
+        del connection
+        entry.info[seen] = time.monotonic()
+
+    def checked_out(connection: DBAPIConnection, entry: ConnectionPoolEntry, proxy: object) -> None:
+        del proxy
+        idle = time.monotonic() - entry.info.get(seen, time.monotonic())
+        if idle <= IDLE_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except pymysql.MySQLError as error:
+            # the pool makes a new one
+            raise sa.exc.DisconnectionError from error
+
+    sa.event.listen(engine, "checkin", checked_in)
+    sa.event.listen(engine, "checkout", checked_out)
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:

@@ -5,8 +5,9 @@ are answered that way; a run that needs more reads the references of a table onc
 the primary key and a bounded number at a time, into a temporary file of its own, and asks that from
 then on. What the file says is only ever a hint: rows are read by id and their reference compared.
 
-Rows that appear later have higher ids and are picked up when a lookup misses. A reference that
-*this* store writes into an old row is noted. One that another process writes into an old row after
+Rows that appear later have higher ids and are picked up when a lookup misses; the ones that this store
+inserts itself are not read back before one of them is asked for. A reference that *this* store
+writes into an old row is noted. One that another process writes into an old row after
 the table was read is not seen: flows that do that to one client must not overlap
 (``TogadeskStore.lock``).
 
@@ -25,6 +26,9 @@ _LOOKUP = 500
 
 #: What the file may keep in memory, in kibibytes.
 _CACHE_KIB = 8_192
+
+#: Bits of a filter: a million references make it wrong about one in ten thousand others.
+_FILTER_BITS = 26
 
 
 class ReferenceSource(Protocol):
@@ -54,6 +58,33 @@ def _packed(reference: str) -> bytes:
     return plain.encode("utf-8", "surrogatepass")
 
 
+class _Filter:
+    """Knows, in bounded memory, of most references that they were never added (a Bloom filter)."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray(1 << (_FILTER_BITS - 3))
+
+    def add(self, packed: bytes) -> None:
+        """Add a reference."""
+        bits, mask = self._bytes, (1 << _FILTER_BITS) - 1
+        number = hash(packed)
+        for place in (number & mask, number >> 18 & mask, number >> 36 & mask):
+            bits[place >> 3] |= 1 << (place & 7)
+
+    def holds(self, packed: bytes) -> bool:
+        """Tell whether a reference may have been added; False is certain."""
+        bits, mask = self._bytes, (1 << _FILTER_BITS) - 1
+        number = hash(packed)
+        place = number & mask
+        if not bits[place >> 3] >> (place & 7) & 1:
+            return False
+        place = number >> 18 & mask
+        if not bits[place >> 3] >> (place & 7) & 1:
+            return False
+        place = number >> 36 & mask
+        return bool(bits[place >> 3] >> (place & 7) & 1)
+
+
 class ReferenceIndex:
     """The references of the tables that were read so far.
 
@@ -65,6 +96,9 @@ class ReferenceIndex:
         self._spill_after = spill_after
         self._scans: dict[str, int] = {}
         self._seen: dict[str, int] = {}
+        #: Rows inserted by this store since its table was read; None after a rollback: not certain.
+        self._inserted: dict[str, int | None] = {}
+        self._filters: dict[str, _Filter] = {}
         # The empty name is a temporary file that SQLite deletes, also when the process dies.
         self._file = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._file.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
@@ -94,11 +128,22 @@ class ReferenceIndex:
         for table in self._seen.keys() - mark.keys():
             self._file.execute(f"DROP TABLE {_name(table)}")
         self._seen = dict(mark)
+        # what was added to a filter stays: it only ever makes a lookup that was not needed
+        self._inserted = dict.fromkeys(mark)
 
     def learn(self, table: str, references: Iterable[tuple[int, str]]) -> None:
         """Note references that were written into rows that may have been read before."""
         if table in self._seen:
             self._add(table, references)
+
+    def note_inserts(self, table: str, rows: int, references: Iterable[str]) -> None:
+        """Note that this store has inserted so many rows, and the references among them."""
+        if table not in self._seen:
+            return
+        before = self._inserted[table]
+        self._inserted[table] = None if before is None else before + rows
+        for reference in references:
+            self._filters[table].add(_packed(reference))
 
     def candidates(
         self, source: ReferenceSource, table: str, references: Collection[str]
@@ -107,7 +152,10 @@ class ReferenceIndex:
         if table not in self._seen:
             self._read_all(source, table)
         ids: set[int] = set()
-        wanted = list({_packed(reference) for reference in references})
+        holds = self._filters[table].holds
+        wanted = [
+            packed for packed in {_packed(reference) for reference in references} if holds(packed)
+        ]
         for start in range(0, len(wanted), _LOOKUP):
             some = wanted[start : start + _LOOKUP]
             marks = ", ".join("?" * len(some))
@@ -117,12 +165,21 @@ class ReferenceIndex:
             ids.update(row[0] for row in rows)
         return sorted(ids)
 
-    def top_up(self, source: ReferenceSource, table: str) -> bool:
-        """Read what lies beyond the last id seen; return whether there was anything."""
+    def top_up(self, source: ReferenceSource, table: str, references: Collection[str] = ()) -> bool:
+        """Read what lies beyond the last id seen; return whether there was anything.
+
+        Where those rows are all this store's own, they are read only if one of ``references`` can be
+        among them.
+        """
         until = source.highest_id(table)
         after = self._seen[table]
         if until <= after:
             return False
+        inserted = self._inserted.get(table)
+        if inserted is not None and until == after + inserted:
+            holds = self._filters[table].holds
+            if not any(holds(_packed(reference)) for reference in references):
+                return False
         while True:
             chunk = source.references(table, after, until, CHUNK)
             self._add(table, chunk)
@@ -130,11 +187,14 @@ class ReferenceIndex:
                 break
             after = chunk[-1][0]
         self._seen[table] = until
+        self._inserted[table] = 0
         return True
 
     def _read_all(self, source: ReferenceSource, table: str) -> None:
         self._file.execute(f"CREATE TABLE {_name(table)} (reference BLOB, id INTEGER)")
         self._seen[table] = 0
+        self._inserted[table] = None
+        self._filters[table] = _Filter()
         self.top_up(source, table)
         # Sorted once at the end: much cheaper than keeping the order while filling.
         self._file.execute(
@@ -142,10 +202,12 @@ class ReferenceIndex:
         )
 
     def _add(self, table: str, references: Iterable[tuple[int, str]]) -> None:
+        rows = [(_packed(reference), id_) for id_, reference in references]
+        for packed, _ in rows:
+            self._filters[table].add(packed)
         self._file.execute("BEGIN")
         self._file.executemany(
-            f"INSERT OR IGNORE INTO {_name(table)} (reference, id) VALUES (?, ?)",
-            ((_packed(reference), id_) for id_, reference in references),
+            f"INSERT OR IGNORE INTO {_name(table)} (reference, id) VALUES (?, ?)", rows
         )
         self._file.execute("COMMIT")
 

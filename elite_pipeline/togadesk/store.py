@@ -86,7 +86,7 @@ class TogadeskStore:
         self._texts = Statements(engine.dialect)
         self._references = ReferenceIndex(spill_after)
         self._schema: Schema | None = None
-        self._limits: dict[tuple[str, str], TextLimits] = {}
+        self._limits: dict[tuple[str, str], tuple[TextLimits, int]] = {}
         self._turn = threading.RLock()
         self._running = False
 
@@ -204,9 +204,14 @@ class TogadeskStore:
         Raises:
             ValueDoesNotFitError: It is too long, or not valid Unicode.
         """
-        limits = self._limits.get((table, column))
-        if limits is None:
-            limits = self._limits[table, column] = self.limits(table, column)
+        known = self._limits.get((table, column))
+        if known is None:
+            limits = self.limits(table, column)
+            known = self._limits[table, column] = (limits, limits.ascii_chars)
+        limits, ascii_chars = known
+        if len(value) <= ascii_chars and value.isascii():
+            # nearly every text there is; the rest is for those that need a closer look
+            return value
         return text.fit(value, limits, f"{table}.{column}")
 
     # Times

@@ -30,11 +30,10 @@ class TextLimits:
     max_chars: int | None
     max_bytes: int | None
 
-    def holds_ascii(self, length: int) -> bool:
-        """Tell whether the column holds so many ASCII characters."""
-        return (self.max_chars is None or length <= self.max_chars) and (
-            self.max_bytes is None or length <= self.max_bytes
-        )
+    @property
+    def ascii_chars(self) -> int:
+        """How many ASCII characters the column holds."""
+        return min(most for most in (self.max_chars, self.max_bytes) if most is not None)
 
 
 def _holds_latin1(character: str) -> bool:
@@ -48,20 +47,23 @@ def _holds_latin1(character: str) -> bool:
 
 
 _HOLDS: dict[str, Callable[[str], bool]] = {
-    "utf8mb4": lambda _: True,
     "utf8mb3": lambda character: character <= "\uffff",
     "latin1": _holds_latin1,
     "ascii": str.isascii,
 }
 
 
-def _is_surrogate(character: str) -> bool:
-    return "\ud800" <= character <= "\udfff"
+def _is_valid(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _encode(text: str, charset: str) -> str:
     """Write what the charset lacks as decimal HTML character references."""
-    if text.isascii() or charset == "utf8mb4":
+    if text.isascii() or charset == "utf8mb4" or (charset == "utf8mb3" and max(text) <= "\uffff"):
         return text
     holds = _HOLDS[charset]
     return "".join(character if holds(character) else f"&#{ord(character)};" for character in text)
@@ -85,10 +87,7 @@ def fit(text: str, limits: TextLimits, place: str) -> str:
         ValueDoesNotFitError: The text holds half of a surrogate pair, or is too long. It names the
             place, the size and the limit, and never the text.
     """
-    if text.isascii() and limits.holds_ascii(len(text)):
-        # nearly every text there is; the rest is for those that need a closer look
-        return text
-    if not text.isascii() and any(map(_is_surrogate, text)):
+    if not _is_valid(text):
         raise ValueDoesNotFitError(
             f"A text for {place} is not valid Unicode (half of a surrogate pair) and cannot be "
             "stored; correct it in the source system."

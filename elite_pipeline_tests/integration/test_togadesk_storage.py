@@ -6,7 +6,7 @@ import pymysql
 import pytest
 import sqlalchemy as sa
 
-from elite_pipeline.togadesk import TextLimits, Tx, ValueDoesNotFitError
+from elite_pipeline.togadesk import TextLimits, Tx, ValueDoesNotFitError, engine
 from elite_pipeline_tests.support.helpdesks import ALL_PARAMS, Helpdesk, Opener
 
 LEGACY = pytest.mark.parametrize("helpdesk", ALL_PARAMS[1:3], indirect=True)
@@ -53,6 +53,48 @@ def test_fitted_text_is_read_back_as_it_was_written(
         store.run(lambda tx: tx.update(table, changes))
         updated = store.run(lambda tx: tx.select(table, [column]))
         assert [row[column] for row in updated] == turned
+        # the same by id: rows of short texts come as one document then
+        ids = [row.id for row in inserted]
+        picked = store.run(lambda tx: tx.select(table, ["id", column], in_=("id", ids)))
+        assert [row[column] for row in picked] == turned
+
+
+def test_every_character_of_a_short_text_is_read_back(helpdesk: Helpdesk) -> None:
+    points = [*range(0xD800), *range(0xE000, 0x10000), *range(0x1F600, 0x1F650), 0x10FFFF]
+    every = "".join(map(chr, points))
+    rows = [
+        {"referenceId": f"r{start}", "subject": every[start : start + 40]}
+        for start in range(0, len(every), 40)
+    ]
+    with helpdesk.store() as store:
+        texts = [store.fit("tickets", "subject", str(row["subject"])) for row in rows]
+        fitted = [{**row, "subject": text} for row, text in zip(rows, texts, strict=True)]
+        store.run(lambda tx: tx.insert("tickets", fitted))
+        ids = range(1, len(rows) + 1)
+        columns = ["id", "clientid", "referenceId", "subject"]
+        found = store.run(lambda tx: tx.select("tickets", columns, in_=("id", ids)))
+    assert [row.subject for row in found] == texts
+    assert [row.referenceId for row in found] == [row["referenceId"] for row in rows]
+
+
+@pytest.mark.server
+def test_a_document_that_the_server_cuts_is_read_row_by_row(
+    open_helpdesk: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "DOCUMENT_BYTES", 1_024)
+    helpdesk = open_helpdesk("mariadb-legacy-strict")
+    people = [{"email": f"u{number}", "name": "x" * 100} for number in range(50)]
+    with helpdesk.store() as store:
+        store.run(lambda tx: tx.insert("people", people))
+
+        def read(most: int) -> tuple[int, list[str]]:
+            before = store.statements.reads
+            wanted = ("id", range(1, most + 1))
+            rows = store.run(lambda tx: tx.select("people", ["id", "email", "name"], in_=wanted))
+            return store.statements.reads - before, [row.email for row in rows]
+
+        assert read(5) == (1, [f"u{number}" for number in range(5)])
+        assert read(50) == (2, [f"u{number}" for number in range(50)])
 
 
 def test_limits_are_those_of_the_server(helpdesk: Helpdesk) -> None:

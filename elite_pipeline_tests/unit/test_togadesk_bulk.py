@@ -24,30 +24,43 @@ def test_chunks_cover_everything_once() -> None:
 
 
 def test_batches_are_bounded_by_rows_and_by_bytes() -> None:
-    small = [(number,) for number in range(2 * MOST_ROWS + 1)]
-    assert [len(batch) for batch in in_batches(small, 10**9)] == [MOST_ROWS, MOST_ROWS, 1]
-    big = [("x" * 400,)] * 5
-    assert [len(batch) for batch in in_batches(big, 1_700)] == [2, 2, 1]
-    assert [row for batch in in_batches(big, 1_700) for row in batch] == big
+    small = ["(1)"] * (2 * MOST_ROWS + 1)
+    assert list(in_batches(small, 10**9)) == [
+        (0, MOST_ROWS),
+        (MOST_ROWS, 2 * MOST_ROWS),
+        (2 * MOST_ROWS, 2 * MOST_ROWS + 1),
+    ]
+    big = ["x" * 400] * 5
+    assert list(in_batches(big, 900)) == [(0, 2), (2, 4), (4, 5)]
+    assert list(in_batches([], 900)) == []
 
 
 def test_a_row_that_is_too_big_goes_alone_and_whole() -> None:
-    rows = [("a",), ("x" * 5_000,), (b"y" * 5_000,), ("😀" * 3,)]
-    assert [len(batch) for batch in in_batches(rows, 1_000)] == [1, 1, 1, 1]
+    rows = ["a", "x" * 5_000, "y", "\N{GRINNING FACE}" * 250]
+    assert list(in_batches(rows, 1_000)) == [(0, 1), (1, 2), (2, 3), (3, 4)]
 
 
 def test_update_of_many_rows_is_one_statement_with_quoted_names() -> None:
-    text = MYSQL.update("groups", ("name", "clientid"), 7, 2)
-    assert text == (
-        "UPDATE (SELECT %s AS v0, %s AS v1, %s AS row_id UNION ALL SELECT %s, %s, %s) AS v "
+    statement = MYSQL.update("groups", ("name", "clientid"), 7)
+    rows = [("it's", 7, 1), ("100% \\", 7, 2)]
+    assert statement.many(rows, statement.written(rows)) == (
+        "UPDATE (SELECT 'it\\'s' AS v0, 7 AS v1, 1 AS row_id UNION ALL SELECT '100% \\\\', 7, 2) AS v "
         "STRAIGHT_JOIN `groups` ON `groups`.id = v.row_id AND `groups`.clientid = 7 "
         "SET `groups`.name = v.v0, `groups`.clientid = v.v1"
     )
-    assert "`condition`" in MYSQL.update("assets", ("condition",), None, 1)
+    assert "`condition`" in MYSQL.update("assets", ("condition",), None).tail
+
+
+def test_an_insert_of_many_rows_is_one_statement() -> None:
+    statement = MYSQL.insert("groups", ("name", "clientid"), (("referenceId", "NULL"),))
+    rows = [("a", 7), ("b", 7)]
+    assert statement.many(rows, statement.written(rows)) == (
+        "INSERT INTO `groups` (name, clientid, `referenceId`) VALUES ('a', 7, NULL), ('b', 7, NULL)"
+    )
 
 
 def test_sqlite_gets_one_row_statements() -> None:
-    assert SQLITE.update("people", ("name",), 7, 1) == (
+    assert SQLITE.update("people", ("name",), 7).one == (
         "UPDATE people SET name = ? WHERE people.id = ? AND people.clientid = 7"
     )
 
@@ -55,7 +68,7 @@ def test_sqlite_gets_one_row_statements() -> None:
 def test_an_insert_names_every_column() -> None:
     for name, table in tables.metadata.tables.items():
         fixed = fixed_values(table, (), {"extra": "0"}, 7)
-        text = MYSQL.insert(name, (), fixed, 1)
+        text = MYSQL.insert(name, (), fixed).one
         for column in table.c:
             assert column.name == "id" or column.name in text
         assert "extra" in text

@@ -100,3 +100,49 @@ def test_a_table_first_read_in_a_rolled_back_transaction_is_forgotten(
     index.rewind(mark)
     rows.rows = {1: B}
     assert index.candidates(rows, "people", [A, B]) == [1]
+
+
+def test_own_inserts_are_not_read_back_before_one_of_them_is_asked_for(
+    index: ReferenceIndex, rows: Rows
+) -> None:
+    rows.rows = {1: A}
+    index.candidates(rows, "people", [A])
+    reads = rows.reads
+    rows.rows |= {2: B, 3: "C"}
+    index.note_inserts("people", 2, [B, "C"])
+    assert not index.top_up(rows, "people", ["another"])
+    assert rows.reads == reads
+    assert index.top_up(rows, "people", ["another", B])
+    assert index.candidates(rows, "people", [B, "c"]) == [2, 3]
+
+
+def test_rows_of_somebody_else_among_own_inserts_are_read(
+    index: ReferenceIndex, rows: Rows
+) -> None:
+    rows.rows = {1: "x"}
+    index.candidates(rows, "people", [])
+    rows.rows |= {2: B, 3: A}
+    index.note_inserts("people", 1, [B])
+    assert index.top_up(rows, "people", [A])
+    assert index.candidates(rows, "people", [A]) == [3]
+
+
+def test_after_a_rollback_nothing_is_taken_for_an_own_insert(
+    index: ReferenceIndex, rows: Rows
+) -> None:
+    rows.rows = {1: "x"}
+    index.candidates(rows, "people", [])
+    mark = index.mark()
+    index.note_inserts("people", 1, [B])  # rolled back; its id is somebody else's now
+    index.rewind(mark)
+    rows.rows[2] = A
+    assert index.top_up(rows, "people", [A])
+    assert index.candidates(rows, "people", [A]) == [2]
+
+
+def test_inserts_into_a_table_that_was_not_read_are_not_noted(
+    index: ReferenceIndex, rows: Rows
+) -> None:
+    index.note_inserts("people", 1, [A])
+    rows.rows = {1: A}
+    assert index.candidates(rows, "people", [A]) == [1]
