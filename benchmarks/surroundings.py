@@ -32,6 +32,17 @@ _WRITES = (
 )  # fmt: skip
 
 
+#: What dlt reads when it is imported.
+_DLT_TUNING = {
+    # One process: starting a second one costs more than it saves at this size.
+    "NORMALIZE__WORKERS": "1",
+    # Files as large as one load job takes in one transaction, and not compressed to be read once.
+    "NORMALIZE__DATA_WRITER__DISABLE_COMPRESSION": "true",
+    "EXTRACT__DATA_WRITER__DISABLE_COMPRESSION": "true",
+    "DATA_WRITER__BUFFER_MAX_ITEMS": "10000",
+}
+
+
 #: Says how far the measuring has got.
 Tell = Callable[[str], None]
 
@@ -152,6 +163,12 @@ class Surroundings:
             for each in names:
                 server.execute(f"DROP DATABASE {each}")
 
+    def for_dlt(self, server_url: str, dataset: str) -> dict[str, str]:
+        """Return what dlt needs for a dataset, a folder of its own included."""
+        folder = self.folder / dataset
+        folder.mkdir()
+        return {"server_url": server_url, "dataset": dataset, "folder": str(folder)}
+
     @contextmanager
     def toga2(self, template: Path) -> Iterator[Toga2]:
         """Serve a copy of a file of records, in a process of its own."""
@@ -205,7 +222,7 @@ def run_contestant(
     done = subprocess.run(
         [*program, json.dumps(dict(given))],
         cwd=given.get("folder", ROOT) if peer else ROOT,
-        env=os.environ,
+        env={**os.environ, **(_DLT_TUNING if peer and given["tuned"] else {})},
         capture_output=True,
         text=True,
         check=False,

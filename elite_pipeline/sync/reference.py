@@ -7,15 +7,16 @@ matching and writing is in ``reference_batch``.
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Generic
+from typing import Any, Generic
 
 from elite_pipeline.errors import PermanentError, PermanentHttpError, PipelineError
 from elite_pipeline.iteration import chunked, prefetch
 from elite_pipeline.ledger import Waiting
 from elite_pipeline.sync.context import FlowContext, FlowRun, Options
+from elite_pipeline.sync.look_ahead import Glimpse, LookAhead
 from elite_pipeline.sync.nets import write_in_nets
 from elite_pipeline.sync.reference_batch import Outcome, Planned, plan, write_in_rounds
 from elite_pipeline.sync.reference_kinds import Kind, R
@@ -52,10 +53,11 @@ def run_reference_flow(kind: Kind[R], context: FlowContext, options: Options) ->
     with ExitStack() as stack:
         listed = stack.enter_context(UuidSet()) if options.full else None
         pages = context.toga2.pages(kind.resource, after=after, depth=kind.depth)
-        # one batch is read while the one before it is parsed and made into rows, and the one before
-        # that is on its way to the helpdesk
+        # four batches are under way: one is read, one parsed and made into rows, one looked up in the
+        # helpdesk, and one is written
         read = stack.enter_context(closing(prefetch(chunked(pages, PAGES_PER_BATCH))))
-        batches = stack.enter_context(closing(prefetch(map(flow.parse, read))))
+        parsed = stack.enter_context(closing(prefetch(map(flow.parse, read))))
+        batches = stack.enter_context(closing(prefetch(map(flow.look_ahead, parsed))))
         for number, batch in enumerate(batches, start=1):
             if listed is not None:
                 listed.add(batch.uuids)
@@ -79,12 +81,14 @@ class _Batch(Generic[R]):
         records: Each once: of two versions of one record the later one is the one that counts.
         malformed: What could not be parsed, or not read.
         planned: What the records' rows should hold, where that can be said already.
+        glimpse: The rows that hold their natural keys, where those were looked up already.
     """
 
     uuids: Sequence[str]
     records: Sequence[R]
     malformed: Sequence[Malformed]
     planned: Planned
+    glimpse: Glimpse | None = None
 
 
 class _ReferenceFlow(Generic[R]):
@@ -96,6 +100,7 @@ class _ReferenceFlow(Generic[R]):
         self._run = run
         self._store = context.togadesk
         self._parser = RecordParser(kind.model)
+        self._ahead = LookAhead(kind, self._store)
         self._waiting: list[Waiting] = []
 
     def write_waiting(self) -> None:
@@ -117,6 +122,10 @@ class _ReferenceFlow(Generic[R]):
         uuids = [uuid for raw in raws if (uuid := uuid_of(raw)) is not None]
         unreadable = self._complete(raws)
         return self._batch(uuids, self._parser.many(raws), unreadable)
+
+    def look_ahead(self, batch: _Batch[R]) -> _Batch[R]:
+        """Return a batch with the rows that it is going to need."""
+        return replace(batch, glimpse=self._ahead.glimpse(batch.planned))
 
     def _batch(self, uuids: list[str], parsed: Parsed[R], unreadable: list[Malformed]) -> _Batch[R]:
         records = list({record.uuid: record for record in parsed.records}.values())
@@ -164,9 +173,10 @@ class _ReferenceFlow(Generic[R]):
         self._waiting = []
         outcomes = write_in_nets(
             batch.records,
-            partial(self._write, batch.planned),
+            partial(self._write, batch.planned, [self._ahead.rows(batch.glimpse)]),
             lambda record, error: fail(record.uuid, record.updated, error),
         )
+        self._ahead.wrote(batch.records, batch.planned, outcomes)
         handled: list[datetime] = []
         for outcome in outcomes:
             if outcome.change is not None:
@@ -203,8 +213,12 @@ class _ReferenceFlow(Generic[R]):
                 "has; they were left alone"
             )
 
-    def _write(self, planned: Planned, records: Sequence[R]) -> list[Outcome[R]]:
-        outcomes, lookups = write_in_rounds(self._kind, self._store, records, planned)
+    def _write(
+        self, planned: Planned, seen: list[list[Sequence[Any]] | None], records: Sequence[R]
+    ) -> list[Outcome[R]]:
+        # what was seen before is true for the first attempt only
+        holders = seen.pop() if seen else None
+        outcomes, lookups = write_in_rounds(self._kind, self._store, records, planned, holders)
         self._waiting += lookups.waiting
         return outcomes
 

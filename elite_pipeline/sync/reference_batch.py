@@ -48,8 +48,25 @@ def plan(kind: Kind[R], store: TogadeskStore, records: Sequence[R]) -> Planned:
     return planned
 
 
+def find_holders(
+    kind: Kind[R], client_id: int, tx: Tx, keys: Sequence[object]
+) -> list[Sequence[Any]]:
+    """Return the rows that hold one of some natural keys: id, client, reference, further columns."""
+    return tx.select_values(
+        kind.table,
+        kind.columns,
+        # a unique key is looked up by its index; any other one among this client's rows
+        where={} if kind.key_is_unique else {"clientid": client_id},
+        in_=(kind.key, keys),
+    )
+
+
 def write_in_rounds(
-    kind: Kind[R], store: TogadeskStore, records: Sequence[R], planned: Planned
+    kind: Kind[R],
+    store: TogadeskStore,
+    records: Sequence[R],
+    planned: Planned,
+    holders: list[Sequence[Any]] | None = None,
 ) -> tuple[list[Outcome[R]], Lookups]:
     """Write records in rounds: a key that one record gives up may be what another one needs.
 
@@ -58,6 +75,7 @@ def write_in_rounds(
         store: Where to.
         records: Each with another uuid.
         planned: What :func:`plan` said of them, or of some of them.
+        holders: What :func:`find_holders` says of their natural keys, where that was asked before.
 
     Returns:
         One outcome per record, and what the records refer to.
@@ -66,7 +84,7 @@ def write_in_rounds(
     lookups = Lookups()
     kind.prepare(store, records)
     while True:
-        batch = Batch(kind, store, records, planned)
+        batch = Batch(kind, store, records, planned, holders)
         store.run(batch.write)
         lookups.waiting += batch.lookups.waiting
         done += batch.outcomes
@@ -77,6 +95,7 @@ def write_in_rounds(
             if (parked := batch.ring()) is None:
                 return done, lookups
             store.run(partial(_park, kind.table, parked))
+        holders = None
         records = [outcome.record for outcome in refused]
         done = [outcome for outcome in done if outcome.refusal is None]
 
@@ -90,13 +109,19 @@ class Batch(Generic[R]):
     """
 
     def __init__(
-        self, kind: Kind[R], store: TogadeskStore, records: Sequence[R], planned: Planned
+        self,
+        kind: Kind[R],
+        store: TogadeskStore,
+        records: Sequence[R],
+        planned: Planned,
+        holders: list[Sequence[Any]] | None,
     ) -> None:
         self._kind = kind
         self._store = store
         self._records = records
         self._planned = planned
-        self._columns = ("id", "clientid", "referenceId", *kind.owned, *kind.extra_columns)
+        self._holders = holders
+        self._columns = kind.columns
         self._owned = slice(3, 3 + len(kind.owned))
         self.lookups = Lookups()
         self.outcomes: list[Outcome[R]] = []
@@ -123,7 +148,11 @@ class Batch(Generic[R]):
                 refused[record.uuid] = row
             else:
                 values[record.uuid] = row
-        found = self._found(tx, values)
+        # seen before, if at all, only once: a second attempt reads what the first one wrote
+        found, self._holders = self._holders, None
+        if found is None:
+            keys = [fields[self._kind.key] for fields in values.values()]
+            found = find_holders(self._kind, self._store.client_id, tx, keys)
         settled = self._settled(found, values)
         own, holders = self._rows(tx, found, values, settled)
         for record in self._records:
@@ -154,17 +183,6 @@ class Batch(Generic[R]):
             return self._kind.values(record, self.lookups, self._store)
         except PermanentError as error:
             return error
-
-    def _found(self, tx: Tx, values: Mapping[str, Mapping[str, object]]) -> list[Sequence[Any]]:
-        """Return the rows that hold the records' natural keys: the values of ``self._columns``."""
-        kind = self._kind
-        return tx.select_values(
-            kind.table,
-            self._columns,
-            # a unique key is looked up by its index; any other one among this client's rows
-            where={} if kind.key_is_unique else {"clientid": self._store.client_id},
-            in_=(kind.key, [fields[kind.key] for fields in values.values()]),
-        )
 
     def _settled(
         self, found: Sequence[Sequence[Any]], values: Mapping[str, Mapping[str, object]]
@@ -218,10 +236,10 @@ class Batch(Generic[R]):
         kind = self._kind
         key = kind.key_of(values[kind.key])
         row = own.get(record.uuid)
-        others = [
-            holder for holder in holders.get(key, ()) if row is None or holder["id"] != row["id"]
-        ]
-        if not kind.key_is_unique:
+        others = holders.get(key, [])
+        if others and row is not None:
+            others = [holder for holder in others if holder["id"] != row["id"]]
+        if others and not kind.key_is_unique:
             # rows that mirror another record of the same name are none of this one's business
             others = [other for other in others if not other.referenceId]
         conflict = self._conflict(record, key, row, others)
@@ -230,9 +248,10 @@ class Batch(Generic[R]):
         if row is not None:
             return self._update(record, row, values)
         if others:
+            adopted = others[0]
             # taken now: a second record of that name gets a row of its own
-            holders[key].remove(others[0])
-            self._adoptions.append({"id": others[0].id, "referenceId": record.uuid, **values})
+            holders[key].remove(adopted)
+            self._adoptions.append({"id": adopted.id, "referenceId": record.uuid, **values})
             return self._done(record, values, "adopted")
         if kind.skips_inactive and not kind.is_active(record):
             return self._done(record, values, "inactive")

@@ -62,6 +62,11 @@ class Kind(ABC, Generic[R]):
     #: A record's row cannot be made without what :meth:`look_up` finds.
     refers: ClassVar[bool] = False
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a row that are read: id, client, reference, the owned ones, the others."""
+        return ("id", "clientid", "referenceId", *self.owned, *self.extra_columns)
+
     @abstractmethod
     def values(self, record: R, lookups: Lookups, store: TogadeskStore) -> dict[str, object]:
         """Return the owned columns of a record's row, in their order, each fitted to its column.

@@ -16,7 +16,7 @@ What does not belong here: reading rows of the helpdesk (``transaction``).
 
 import sqlite3
 from collections.abc import Collection, Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 #: References read at once: some megabytes at most.
 CHUNK = 10_000
@@ -39,6 +39,18 @@ class ReferenceSource(Protocol):
 
     def references(self, table: str, after: int, until: int, most: int) -> list[tuple[int, str]]:
         """Return id and reference of rows with ``after < id <= until``, by id."""
+
+
+class Candidates(NamedTuple):
+    """What the index says of some references.
+
+    Attributes:
+        ids: Rows that may carry one of them.
+        may_be_own: Whether one of them can be in a row that this store has inserted itself.
+    """
+
+    ids: list[int]
+    may_be_own: bool
 
 
 def key(reference: str) -> str:
@@ -147,15 +159,12 @@ class ReferenceIndex:
 
     def candidates(
         self, source: ReferenceSource, table: str, references: Collection[str]
-    ) -> list[int]:
-        """Return ids of rows that may carry one of the references."""
+    ) -> Candidates:
+        """Return which rows may carry one of the references, as far as the table was read."""
         if table not in self._seen:
             self._read_all(source, table)
         ids: set[int] = set()
-        holds = self._filters[table].holds
-        wanted = [
-            packed for packed in {_packed(reference) for reference in references} if holds(packed)
-        ]
+        wanted = list(set(filter(self._filters[table].holds, map(_packed, references))))
         for start in range(0, len(wanted), _LOOKUP):
             some = wanted[start : start + _LOOKUP]
             marks = ", ".join("?" * len(some))
@@ -163,23 +172,21 @@ class ReferenceIndex:
                 f"SELECT id FROM {_name(table)} WHERE reference IN ({marks})", some
             )
             ids.update(row[0] for row in rows)
-        return sorted(ids)
+        return Candidates(sorted(ids), may_be_own=bool(wanted))
 
-    def top_up(self, source: ReferenceSource, table: str, references: Collection[str] = ()) -> bool:
+    def top_up(self, source: ReferenceSource, table: str, *, may_be_own: bool = True) -> bool:
         """Read what lies beyond the last id seen; return whether there was anything.
 
-        Where those rows are all this store's own, they are read only if one of ``references`` can be
-        among them.
+        Where those rows are all this store's own, they are read only if what is looked for can be
+        among them (``Candidates``).
         """
         until = source.highest_id(table)
         after = self._seen[table]
         if until <= after:
             return False
         inserted = self._inserted.get(table)
-        if inserted is not None and until == after + inserted:
-            holds = self._filters[table].holds
-            if not any(holds(_packed(reference)) for reference in references):
-                return False
+        if inserted is not None and until == after + inserted and not may_be_own:
+            return False
         while True:
             chunk = source.references(table, after, until, CHUNK)
             self._add(table, chunk)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, Self, TypeVar
@@ -39,13 +39,15 @@ class Counters:
 
     reads: int = 0
     writes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def add(self, kind: Literal["read", "write"]) -> None:
         """Count one statement."""
-        if kind == "read":
-            self.reads += 1
-        else:
-            self.writes += 1
+        with self._lock:
+            if kind == "read":
+                self.reads += 1
+            else:
+                self.writes += 1
 
 
 class TogadeskStore:
@@ -142,6 +144,19 @@ class TogadeskStore:
                 except BaseException:
                     self._references.rewind(mark)
                     raise
+
+    def run_beside(self, work: Callable[[Tx], T]) -> T:
+        """Run reads once, beside a transaction of another thread where the database allows that.
+
+        Args:
+            work: Reads by the values of columns, and nothing else: no write, no lookup by reference.
+
+        Raises:
+            TransientError, PermanentError, SystemicError: As :meth:`run`, which tries more often.
+        """
+        if self._engine.dialect.name == "sqlite":
+            return self.run(work)
+        return self._attempt(work)
 
     def _attempt(self, work: Callable[[Tx], T]) -> T:
         with self._translated(), self._engine.connect() as connection, connection.begin():

@@ -144,15 +144,16 @@ class Tx:
         table = declared.name
         rows: dict[int, Row] = {}
 
-        def read(references: Collection[str]) -> set[str]:
-            ids = self._references.candidates(self, table, references)
+        def read(references: Collection[str]) -> bool:
+            ids, may_be_own = self._references.candidates(self, table, references)
             for some in in_chunks([id_ for id_ in ids if id_ not in rows]):
                 for row in self._own_rows(declared, columns, ("id", some)):
                     rows[row.id] = row
-            return {key(row.referenceId or "") for row in rows.values()}
+            return may_be_own
 
-        missing = set(keys) - read(keys)
-        if missing and self._references.top_up(self, table, missing):
+        may_be_own = read(keys)
+        missing = set(keys).difference([key(row.referenceId or "") for row in rows.values()])
+        if missing and self._references.top_up(self, table, may_be_own=may_be_own):
             read(missing)
         return list(rows.values())
 
