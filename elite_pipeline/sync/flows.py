@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from elite_pipeline.sync.category_trees import run_category_trees
+from elite_pipeline.sync.collecting import seldom_collected
 from elite_pipeline.sync.contacts import Contacts
 from elite_pipeline.sync.context import FlowContext, Options
 from elite_pipeline.sync.predefined_replies import PredefinedReplies
@@ -43,5 +44,8 @@ def run_flow(name: str, context: FlowContext, options: Options | None = None) ->
     """
     if not getattr(context.client.flows, name):
         return FlowResult(client=context.client.name, flow=name, is_on=False)
-    with context.togadesk.lock(f"{context.client.name}.{name}", LOCK_WAIT_SECONDS):
+    with (
+        context.togadesk.lock(f"{context.client.name}.{name}", LOCK_WAIT_SECONDS),
+        seldom_collected(),
+    ):
         return FLOWS[name](context, options or Options())

@@ -59,9 +59,10 @@ def run_reference_flow(kind: Kind[R], context: FlowContext, options: Options) ->
         parsed = stack.enter_context(closing(prefetch(map(flow.parse, read))))
         batches = stack.enter_context(closing(prefetch(map(flow.look_ahead, parsed))))
         for number, batch in enumerate(batches, start=1):
+            progress.limit = context.toga2.list_started(kind.resource)
             if listed is not None:
                 listed.add(batch.uuids)
-            progress.limit = context.toga2.list_started(kind.resource)
+                flow.note_changes_since(progress.limit, batch)
             flow.write_batch(batch, progress)
             if number % BATCHES_PER_CHECKPOINT == 0:
                 run.advance(progress.reached)
@@ -102,6 +103,7 @@ class _ReferenceFlow(Generic[R]):
         self._parser = RecordParser(kind.model)
         self._ahead = LookAhead(kind, self._store)
         self._waiting: list[Waiting] = []
+        self._changed_meanwhile = False
 
     def write_waiting(self) -> None:
         """Write again what waited for something that is there now."""
@@ -192,15 +194,21 @@ class _ReferenceFlow(Generic[R]):
             )
         progress.add(handled, failed)
 
+    def note_changes_since(self, started: datetime | None, batch: _Batch[R]) -> None:
+        """Note whether a record was changed while the list was read: it is in the list twice then."""
+        newest = max((record.updated for record in batch.records), default=None)
+        if newest is not None and (started is None or newest >= started):
+            self._changed_meanwhile = True
+
     def count_vanished(self, listed: UuidSet) -> None:
         """Count the rows whose record TOGA 2 no longer has; they are left alone (sync.md 3)."""
         table = self._kind.table
         has_all_rows = not self._run.tally.failed and not self._kind.skips_inactive
         # then as many rows as records means that none is left over
-        if has_all_rows and listed.count() == self._store.run(
-            lambda tx: tx.count_referenced(table)
-        ):
-            return
+        if has_all_rows:
+            count = listed.count(each_came_once=not self._changed_meanwhile)
+            if count == self._store.run(lambda tx: tx.count_referenced(table)):
+                return
         last = self._store.run(lambda tx: tx.highest_id(table))
         after = 0
         while rows := self._store.run(partial(_references, table, after, last)):

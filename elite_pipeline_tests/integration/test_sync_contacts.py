@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from elite_pipeline.sandbox.toga2 import Shift
+from elite_pipeline.sync.context import Options
+from elite_pipeline.sync.flows import run_flow
 from elite_pipeline_tests.support.helpdesks import ALL_PARAMS
 from elite_pipeline_tests.support.reference_data import (
     TEXTS,
@@ -421,6 +424,21 @@ class TestInactiveAndVanished:
         assert counts(result) == {"unchanged": 1, "vanished": 1}
         assert "TOGA 2 no longer has" in result.remarks[0]
         assert people(systems) == before
+
+    @ONE_KIND
+    def test_one_that_is_listed_twice_does_not_stand_for_one_that_vanished(
+        self, systems: Systems
+    ) -> None:
+        uuids = [
+            add_contact(systems, f"p{number}@example.com", seconds=number) for number in range(7)
+        ]
+        systems.sync("contacts")
+        systems.toga2_store.delete("elite", "contacts", uuids[-1])
+        # before the second page is answered one of the first page is changed, and moves to the end
+        systems.toga2.faults.add(Shift(), method="GET", route="/contacts", skip=1)
+        with systems.open(page_size=3) as context:
+            result = run_flow("contacts", context, Options(full=True))
+        assert counts(result) == {"unchanged": 6, "vanished": 1}
 
     @ONE_KIND
     def test_a_malformed_one_has_not_vanished(self, systems: Systems) -> None:

@@ -25,6 +25,7 @@ def test_each_uuid_counts_once_in_both_cases(listed: UuidSet) -> None:
     listed.add(uuids)
     listed.add([uuid.upper() for uuid in uuids])
     assert listed.count() == 1_500
+    assert listed.added == listed.count(each_came_once=True) == 3_000
     assert listed.count_missing([*uuids, str(uuid4())]) == 1
     assert listed.count_missing([str(uuid4())] * 2) == 2
 
