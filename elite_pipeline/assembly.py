@@ -8,8 +8,10 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from elite_pipeline.clients import Client
+from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.ledger import Ledger
 from elite_pipeline.settings import Settings
 from elite_pipeline.sync.context import FlowContext
@@ -35,6 +37,7 @@ def open_client(
     Raises:
         ConfigurationError: A setting is missing or wrong; the message names it.
     """
+    _require_a_demo(settings)
     credentials = settings.toga2_credentials(client)
     base_url = settings.toga2_url
     redactor = Redactor.for_basic_auth(
@@ -61,9 +64,11 @@ def open_client(
                 pool_size=client.toga2.max_in_flight,
                 redactor=redactor,
                 credentials=(
-                    f"{client.environment_prefix}_TOGA2_API_KEY and _TOGA2_API_SECRET, and "
-                    f"toga2.client_uuid of client {client.name!r} in the registry"
+                    f"{client.environment_prefix}_TOGA2_API_KEY, "
+                    f"{client.environment_prefix}_TOGA2_API_SECRET, and toga2.client_uuid of client "
+                    f"{client.name!r} in the registry"
                 ),
+                unreachable=_unreachable(settings),
                 retry=retry,
                 sleep=sleep,
                 rng=rng,
@@ -81,3 +86,29 @@ def open_client(
             ledger=ledger,
             watermarks=Watermarks(toga2),
         )
+
+
+def _require_a_demo(settings: Settings) -> None:
+    """Where everything would run on the demo, make sure that there is one.
+
+    Whoever opens its databases makes them otherwise, and leaves a folder with nothing to use in it.
+    """
+    if not settings.is_demo or settings.togadesk_database_url is not None:
+        return
+    helpdesk = Path(settings.togadesk_url.removeprefix("sqlite:///"))
+    if not helpdesk.exists():
+        raise ConfigurationError(
+            f"There is no demo yet: {helpdesk} does not exist. `make demo` makes it and starts its "
+            "sandbox; for real systems, clients.example.yaml and .env.example show how to set "
+            "them up. Nothing was done."
+        )
+
+
+def _unreachable(settings: Settings) -> str:
+    """Return what an operator can do where TOGA 2 does not answer at all."""
+    if settings.is_demo and settings.toga2_base_url is None:
+        return (
+            "It is the demo's sandbox, which `make demo` starts (TOGA2_PORT says where it listens); "
+            "for another TOGA 2 set TOGA2_BASE_URL."
+        )
+    return "Check TOGA2_BASE_URL, and that the host is up and reachable from here."

@@ -7,6 +7,7 @@ came of it.
 
 import logging
 import sys
+from datetime import UTC, datetime
 
 import click
 from dotenv import load_dotenv
@@ -15,15 +16,17 @@ from rich.console import Console
 from rich.table import Table
 
 from elite_pipeline.assembly import open_client
-from elite_pipeline.errors import PipelineError
+from elite_pipeline.choices import ChoiceError, doubt, read_options
+from elite_pipeline.errors import ConfigurationError, PipelineError
 from elite_pipeline.launcher.command import demo, demo_reset
 from elite_pipeline.observability.sentry import open_sentry
 from elite_pipeline.sandbox.cli import sandbox
 from elite_pipeline.sandbox.togadesk.cli import togadesk
 from elite_pipeline.settings import load_settings
-from elite_pipeline.sync.context import Options, parse_since
 from elite_pipeline.sync.flows import FLOWS, run_flow
 from elite_pipeline.sync.results import FlowResult
+
+logger = logging.getLogger(__name__)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,9 +51,14 @@ def sync(client: str, flows: tuple[str, ...], since: str | None, full: bool) -> 
     unknown = [flow for flow in flows if flow not in FLOWS]
     if unknown:
         raise click.UsageError(f"There is no flow {unknown[0]!r}. Flows: {', '.join(FLOWS)}.")
+    try:
+        options = read_options(since, full=full)
+    except ChoiceError as error:
+        raise click.UsageError(str(error)) from None
+    if (doubtful := doubt(options, datetime.now(UTC))) is not None:
+        logger.warning(doubtful)
     settings = load_settings()
     entry = settings.registry.get(client)
-    options = Options(since=parse_since(since), full=full)
     report = open_sentry(settings)
     results: list[FlowResult] = []
     try:
@@ -110,7 +118,9 @@ def main() -> None:
     try:
         cli()
     except PipelineError as error:
-        click.echo(f"{error.kind} error: {error}", err=True)
+        # what an operator has set is mended in the settings, not in a system
+        label = "configuration" if isinstance(error, ConfigurationError) else error.kind
+        click.echo(f"{label} error: {error}", err=True)
         sys.exit(1)
 
 

@@ -4,11 +4,12 @@ Follows ``spec/sync.md`` section 1. One entry per client; Dagster's partitions a
 mistake in one entry makes that client unusable, with one message naming client, field and what was
 expected, and leaves the others alone.
 
-What does not belong here: secrets (``settings``), and anything that differs by client in code.
+What does not belong here: secrets (``settings``), how a mistake is worded (``registry_mistakes``),
+and anything that differs by client in code.
 """
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -22,16 +23,20 @@ from pydantic import (
     ConfigDict,
     Field,
     HttpUrl,
-    PositiveInt,
     StringConstraints,
-    ValidationError,
     model_validator,
 )
 
 from elite_pipeline.errors import ConfigurationError
+from elite_pipeline.registry_mistakes import mistakes
 
 #: A client's name is a Dagster partition key and the prefix of its environment variables.
 CLIENT_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+_CUSTOM_FIELD_PREFIX = re.compile(r"c_[A-Za-z][A-Za-z0-9]*")
+
+#: ``tickets.status`` and ``tickets.priority`` are varchar(50) [S].
+HELPDESK_VALUE_LENGTH = 50
 
 #: TOGA 2 status -> helpdesk status; the values: ``spec/systems.md`` sections 2 [A] and 3 [S].
 DEFAULT_STATUS_MAP: Mapping[str, str] = {
@@ -59,6 +64,35 @@ def _known_zone(name: str) -> str:
     return name
 
 
+def _custom_field_prefix(text: str) -> str:
+    if not _CUSTOM_FIELD_PREFIX.fullmatch(text):
+        raise ValueError("expected c_ and a name of letters and digits, such as c_elite")
+    return text
+
+
+def _spelled(text: str) -> str:
+    """Check a value of one of the two systems that stands in a map."""
+    if not text or text != text.strip() or not text.isprintable():
+        raise ValueError("expected text on one line, not empty, without blanks around it")
+    return text
+
+
+def _helpdesk_value(text: str) -> str:
+    if len(_spelled(text)) > HELPDESK_VALUE_LENGTH:
+        raise ValueError(
+            f"expected at most {HELPDESK_VALUE_LENGTH} characters, which is what the helpdesk's "
+            "column holds"
+        )
+    return text
+
+
+_Id = Annotated[int, Field(ge=1)]
+#: TOGA 2's value, one of the defaults' or a client's own -> the helpdesk's.
+_ValueMap = dict[
+    Annotated[str, AfterValidator(_spelled)], Annotated[str, AfterValidator(_helpdesk_value)]
+]
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -75,16 +109,16 @@ class Toga2Entry(_Entry):
         le=86_400,
         description="How far reading goes back behind the watermark, in seconds (sync.md 2).",
     )
-    status_map: dict[str, str] = Field(default_factory=dict)
-    priority_map: dict[str, str] = Field(default_factory=dict)
+    status_map: _ValueMap = Field(default_factory=dict)
+    priority_map: _ValueMap = Field(default_factory=dict)
 
 
 class TogadeskEntry(_Entry):
     """Where the client stands in the helpdesk."""
 
-    client_id: PositiveInt
-    ticket_department_id: PositiveInt
-    monitored_department_ids: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
+    client_id: _Id
+    ticket_department_id: _Id
+    monitored_department_ids: Annotated[list[_Id], Field(min_length=1)] | None = None
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
 
 
@@ -114,7 +148,7 @@ class Client(_Entry):
     name: str
     toga2: Toga2Entry
     togadesk: TogadeskEntry
-    custom_field_prefix: Annotated[str, StringConstraints(pattern=r"^c_[A-Za-z][A-Za-z0-9]*$")]
+    custom_field_prefix: Annotated[str, AfterValidator(_custom_field_prefix)]
     flows: FlowSwitches = FlowSwitches()
     freshservice: FreshserviceEntry | None = None
 
@@ -162,7 +196,7 @@ class Registry:
         source: The file, for messages.
         names: Every client of the file whose name can be one, in its order: the partition keys. One
             with another name is only in ``problems``: Dagster would refuse it, and all others with it.
-        problems: Broken client -> the one message that says what is wrong.
+        problems: Broken client -> the message that says what is wrong, one line per mistake.
     """
 
     source: str
@@ -240,14 +274,15 @@ def parse_registry(text: str, *, source: str) -> Registry:
             f"{source}: expected a mapping 'clients:' with one entry per client; "
             "clients.example.yaml shows its shape."
         )
+    _refuse_unknown_keys(document, source)
     clients: dict[str, Client] = {}
     problems: dict[str, str] = {}
     for key, entry in entries.items():
         name = str(key)
         try:
             clients[name] = _parse_client(name, entry)
-        except (ValidationError, ValueError) as error:
-            problems[name] = f"{source}: client {name!r}: {_describe(error)}"
+        except ValueError as error:
+            problems[name] = _say(source, name, mistakes(error))
     _refuse_shared_identities(clients, problems, source)
     return Registry(
         source=source,
@@ -266,21 +301,23 @@ def _parse_client(name: str, entry: object) -> Client:
     return Client.model_validate({**fields, "name": name})
 
 
-def _describe(error: ValueError) -> str:
-    """Say what is wrong without repeating a value: somebody may have pasted a secret there."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    said = []
-    for detail in error.errors(include_url=False, include_input=False):
-        field = ".".join(str(part) for part in detail["loc"])
-        if detail["type"] == "extra_forbidden":
-            message = "unknown field; remove it (secrets come from the environment, not from here)"
-        elif detail["type"] == "missing":
-            message = "missing; add it"
-        else:
-            message = detail["msg"].removeprefix("Value error, ")
-        said.append(f"{field}: {message}" if field else message)
-    return "; ".join(said)
+def _say(source: str, name: str, said: Iterable[str]) -> str:
+    """Return one line per mistake, each of which can be understood alone."""
+    return "\n".join(f"{source}: client {name!r}: {sentence}" for sentence in said)
+
+
+def _refuse_unknown_keys(document: Mapping[object, object], source: str) -> None:
+    """Refuse what stands beside the clients: most likely one that is not indented."""
+    unknown = [key for key in map(str, document) if key != "clients" and not key.startswith("x-")]
+    if unknown:
+        raise ConfigurationError(
+            "\n".join(
+                f"{source}: unknown key {key!r} beside 'clients', the only one known there. Indent "
+                "it below 'clients:' if it is a client, or remove it; what entries share may stand "
+                "there under a name that starts with x-."
+                for key in unknown
+            )
+        )
 
 
 def _refuse_shared_identities(
@@ -303,8 +340,11 @@ def _refuse_shared_identities(
                 others = ", ".join(other for other in names if other != name)
                 problems.setdefault(
                     name,
-                    f"{source}: client {name!r}: {field}: expected a value of its own, "
-                    f"but {others} has the same one",
+                    _say(
+                        source,
+                        name,
+                        [f"{field}: expected a value of its own, but {others} has the same one."],
+                    ),
                 )
     for name in problems:
         clients.pop(name, None)

@@ -12,6 +12,7 @@ from elite_pipeline.defs.assets.ticket_deltas import ticket_delta_assets
 from elite_pipeline.defs.partitions import client_partitions
 from elite_pipeline.defs.resources import client_systems
 from elite_pipeline.defs.schedules import client_schedules
+from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.settings import Settings, load_settings
 
 logger = logging.getLogger("dagster.elite_pipeline")
@@ -25,7 +26,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             a partition that fails with the reason.
     """
     registry = settings.registry
-    if settings.is_demo:
+    if settings.is_demo and not demo.is_supervised():
         # a warning, because Dagster's code servers show nothing below
         logger.warning(
             "No clients.yaml and no ELITE_PIPELINE_CLIENTS: running on the demo's clients (%s), its "
@@ -35,7 +36,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             settings.toga2_url,
         )
     for problem in registry.problems.values():
-        logger.error("%s. Its runs fail until this is mended; the other clients run.", problem)
+        logger.error("%s\nIts runs fail until this is mended; the other clients run.", problem)
+    if (wrong := _sentry_problem(settings)) is not None:
+        logger.error("%s\nAll runs fail until this is mended.", wrong)
     partitions = client_partitions(registry)
     return dg.Definitions(
         assets=[
@@ -49,6 +52,14 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         # a process per step would double what a run costs, and steps of a run share connections
         executor=dg.in_process_executor,
     )
+
+
+def _sentry_problem(settings: Settings) -> str | None:
+    try:
+        _ = settings.sentry_address
+    except ConfigurationError as error:
+        return str(error)
+    return None
 
 
 definitions = build_definitions(load_settings())

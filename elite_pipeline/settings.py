@@ -25,6 +25,12 @@ from elite_pipeline.errors import ConfigurationError
 TOGA2_PRODUCTION_URL = "https://api.togahub.com/v2"
 
 
+def default_registry() -> Path:
+    """Return the registry where none is set: ./clients.yaml if it is there, else the demo's."""
+    local = Path("clients.yaml")
+    return local if local.exists() else demo.DEMO_REGISTRY
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Toga2Credentials:
     """API key and secret of one client. Never printed: the representation is blank."""
@@ -70,9 +76,9 @@ class Settings(BaseSettings):
         """
         if self.elite_pipeline_clients is not None:
             return self.elite_pipeline_clients
-        local = Path("clients.yaml")
-        if local.exists():
-            return local
+        default = default_registry()
+        if default != demo.DEMO_REGISTRY:
+            return default
         meant = self._set_for_a_real_registry()
         if meant:
             raise ConfigurationError(
@@ -80,7 +86,7 @@ class Settings(BaseSettings):
                 "and no ELITE_PIPELINE_CLIENTS. Set ELITE_PIPELINE_CLIENTS to your registry, run "
                 "where it lies, or unset these to use the demo. Nothing was done."
             )
-        return demo.DEMO_REGISTRY
+        return default
 
     def _set_for_a_real_registry(self) -> list[str]:
         fields = (
@@ -136,6 +142,36 @@ class Settings(BaseSettings):
                 "credentials come from <CLIENT>_TOGA2_API_KEY and <CLIENT>_TOGA2_API_SECRET."
             )
         return url.rstrip("/")
+
+    @property
+    def sentry_address(self) -> str | None:
+        """Where failures are reported, key included: never log it. None: nowhere.
+
+        Raises:
+            ConfigurationError: It is not an address that Sentry gives out.
+        """
+        if self.sentry_dsn is None:
+            return None
+        dsn = self.sentry_dsn.get_secret_value()
+        try:
+            parts = urlsplit(dsn)
+            project = parts.path.rpartition("/")[2]
+            is_dsn = (
+                parts.scheme in {"http", "https"}
+                and parts.hostname
+                and parts.username
+                and parts.port != 0
+                and project.isascii()
+                and project.isdecimal()
+            )
+        except ValueError:  # a port that is no number, half an IPv6 address
+            is_dsn = False
+        if not is_dsn:
+            raise ConfigurationError(
+                "SENTRY_DSN: expected the address that Sentry shows for the project, such as "
+                "https://key@host/1, or nothing."
+            ) from None
+        return dsn
 
     @property
     def togadesk_url(self) -> str:

@@ -32,13 +32,6 @@ def result_metadata(result: FlowResult) -> Metadata:
         "vanished": dg.MetadataValue.int(result.vanished),
         "failed": dg.MetadataValue.int(result.failed),
     }
-    # what went wrong stands where it is seen first, and what it cost at the end
-    if result.failures:
-        shown["failures"] = _table([_failure(failure) for failure in result.failures])
-    if result.remarks:
-        shown["remarks"] = dg.MetadataValue.md("\n".join(f"- {text}" for text in result.remarks))
-    if result.changes:
-        shown["changes"] = _table([_change(change) for change in result.changes])
     shown |= {name: dg.MetadataValue.int(count) for name, count in result.details.items()}
     shown |= {
         "watermark before": _moment(result.watermark_before, "not looked at"),
@@ -49,6 +42,13 @@ def result_metadata(result: FlowResult) -> Metadata:
         "SQL writes": dg.MetadataValue.int(result.sql_writes),
         "seconds": dg.MetadataValue.float(round(result.seconds, 3)),
     }
+    # the page keeps this order: what is long stands below what is one line, what went wrong first
+    if result.remarks:
+        shown["remarks"] = dg.MetadataValue.md("\n".join(f"- {text}" for text in result.remarks))
+    if result.failures:
+        shown["failures"] = _table([_failure(failure) for failure in result.failures])
+    if result.changes:
+        shown["changes"] = _table([_change(change) for change in result.changes])
     return shown
 
 

@@ -7,6 +7,7 @@ Dagster starts, and most of them never run a flow.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -29,13 +30,11 @@ class ClientSystems:
     Args:
         settings: The process's settings.
         stack: Closes at the end of the run what was opened.
-        report: Where failures go.
     """
 
-    def __init__(self, settings: Settings, stack: ExitStack, report: "Report") -> None:
+    def __init__(self, settings: Settings, stack: ExitStack) -> None:
         self._settings = settings
         self._stack = stack
-        self._report = report
         self._contexts: dict[str, FlowContext] = {}
 
     def sync(
@@ -48,13 +47,25 @@ class ClientSystems:
         """
         from elite_pipeline.sync.flows import run_flow  # noqa: PLC0415
 
+        report = self._report
         try:
             context = self._context(client)
             context.progress = _now_and_then(progress)
             return run_flow(flow, context, options)
         except PipelineError as error:
-            self._report(error, {"client": client, "flow": flow, "kind": error.kind})
+            report(error, {"client": client, "flow": flow, "kind": error.kind})
             raise
+
+    @cached_property
+    def _report(self) -> "Report":
+        """Where failures go.
+
+        Opened by the first step, not with the resource: what is wrong with it is then told as any
+        other wrong setting is.
+        """
+        from elite_pipeline.observability.sentry import open_sentry  # noqa: PLC0415
+
+        return open_sentry(self._settings)
 
     def _context(self, client: str) -> "FlowContext":
         from elite_pipeline.assembly import open_client  # noqa: PLC0415
@@ -81,10 +92,8 @@ def client_systems(settings: Settings) -> dg.ResourceDefinition:
 
     @dg.resource(description="The systems of the run's client: TOGA 2, TOGaDesk, the ledger.")
     def systems(_context: dg.InitResourceContext) -> Iterator[ClientSystems]:
-        from elite_pipeline.observability.sentry import open_sentry  # noqa: PLC0415
-
         with ExitStack() as stack:
-            yield ClientSystems(settings, stack, open_sentry(settings))
+            yield ClientSystems(settings, stack)
 
     return systems
 

@@ -136,7 +136,7 @@ class _Launch:
         now = (
             f"Everything of {clients} is being synced for the first time: {self._page.url}/runs"
             if under_way
-            else f"To sync {clients} again, click «Materialize all»: {self._page.url}/asset-groups"
+            else f"Schedules go on syncing {clients}: {self._page.url}/runs"
         )
         return f"""
 The demo is up.
@@ -148,7 +148,9 @@ The demo is up.
   Logs       {self._folder.logs}
 
 {now}
-To see a change flow, make one in TOGA 2 and materialize again:
+Schedules sync tickets every minute and the rest every five; «Materialize all» does it at once:
+  {self._page.url}/asset-groups
+To see a change flow, make one in TOGA 2; the next of those runs brings it over:
   {steps.edit_hint(self._toga2)}
 
 Ctrl-C stops everything and keeps the data; `make demo-reset` starts over.

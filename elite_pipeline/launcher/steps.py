@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from elite_pipeline import demo
 from elite_pipeline.launcher.folder import DemoFolder
 from elite_pipeline.launcher.ports import LOOPBACK, Port
 from elite_pipeline.settings import Settings
@@ -69,10 +70,18 @@ def toga2_health_url(port: Port) -> str:
 
 def edit_hint(port: Port) -> str:
     """Return what a person types to make changes in the sandbox's TOGA 2."""
-    program = Path(sys.executable).with_name("elite-pipeline")
-    if program.is_relative_to(Path.cwd()):
-        program = program.relative_to(Path.cwd())
-    return f"{program} sandbox toga2 edit --port {port.number} --client elite --tickets 3 --notes 2"
+    program = _short(Path(sys.executable).with_name("elite-pipeline"))
+    hint = f"{program} sandbox toga2 edit --port {port.number} --client elite --tickets 3 --notes 2"
+    # where somebody has set up the real thing as well, the command would go by its registry
+    chosen = Path("clients.yaml"), Path(".env")
+    if "ELITE_PIPELINE_CLIENTS" in os.environ or any(path.exists() for path in chosen):
+        hint += f" --clients-file {_short(demo.DEMO_REGISTRY)}"
+    return hint
+
+
+def _short(path: Path) -> Path:
+    """Return a path as it is typed in this folder."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def dagster_command(workspace: Path, port: Port) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ Off without ``SENTRY_DSN``; nothing of the SDK is imported then.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.settings import Settings
 from elite_pipeline.transport.redaction import Redactor
 
@@ -26,12 +25,15 @@ def open_sentry(settings: Settings) -> Report:
 
     A failure of the same kind in the same flow of the same client is one issue in Sentry, whatever
     record it happened to.
+
+    Raises:
+        ConfigurationError: ``SENTRY_DSN`` is not an address of Sentry's.
     """
-    if settings.sentry_dsn is None:
+    dsn = settings.sentry_address
+    if dsn is None:
         return _report_nothing
     # costs a tenth of a second, and most processes do not need it
     import sentry_sdk  # noqa: PLC0415
-    from sentry_sdk.utils import BadDsn, Dsn  # noqa: PLC0415
 
     redact = Redactor(settings.secret_values())
 
@@ -41,14 +43,8 @@ def open_sentry(settings: Settings) -> Report:
                 exception["value"] = redact(exception["value"])
         return event
 
-    try:
-        Dsn(settings.sentry_dsn.get_secret_value())
-    except BadDsn:
-        raise ConfigurationError(
-            "SENTRY_DSN: expected an address such as https://key@host/project, or nothing."
-        ) from None
     sentry_sdk.init(
-        dsn=settings.sentry_dsn.get_secret_value(),
+        dsn=dsn,
         default_integrations=False,
         include_local_variables=False,
         include_source_context=False,

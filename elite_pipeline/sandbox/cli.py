@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from elite_pipeline.demo import DEMO_REGISTRY, demo_dir
+from elite_pipeline.demo import demo_dir
 from elite_pipeline.sandbox.caller import Caller
 from elite_pipeline.sandbox.control import (
     change_settings,
@@ -33,6 +33,7 @@ from elite_pipeline.sandbox.toga2 import (
     Store,
     Toga2Sandbox,
 )
+from elite_pipeline.settings import default_registry
 
 _PERIOD = timedelta(days=730)
 
@@ -41,14 +42,14 @@ _data_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     default=lambda: demo_dir() / "toga2.sqlite",
     show_default="toga2.sqlite in the demo's folder",
-    help="The SQLite file that holds the sandbox's records; made if it is not there.",
+    help="The SQLite file that holds the sandbox's records.",
 )
 _clients_option = click.option(
     "--clients-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=DEMO_REGISTRY,
+    default=default_registry,
     envvar="ELITE_PIPELINE_CLIENTS",
-    show_default="the demo's registry",
+    show_default="./clients.yaml if it is there, else the demo's",
     show_envvar=True,
     help="The registry (clients.yaml) whose clients may call the sandbox.",
 )
@@ -59,22 +60,31 @@ def sandbox() -> None:
     """Run and fill stand-ins for the outside systems, and break them on request."""
 
 
-@sandbox.group()
-def toga2() -> None:
-    r"""A stand-in for TOGA 2: real HTTP on this machine, strict, with faults on request.
+# no docstring: a backspace, which keeps click from folding what follows, is out of place in one
+_EXAMPLES = """\b
+Examples:
+  Make data, then answer:
+    sandbox toga2 fill
+    sandbox toga2 serve
+  Change some of it:
+    sandbox toga2 edit --client elite --tickets 3 --notes 2
+  Break the next page:
+    sandbox toga2 faults add status --set status=503 --route /contacts
+  See what was asked:
+    sandbox toga2 stats
+"""
 
-    \b
-    Make data and answer:    sandbox toga2 fill     sandbox toga2 serve
-    Change some of it:       sandbox toga2 edit --client elite --tickets 3 --notes 2
-    Break the next page:     sandbox toga2 faults add status --set status=503 --route /contacts
-    See what was asked:      sandbox toga2 stats
-    """
+
+@sandbox.group(epilog=_EXAMPLES)
+def toga2() -> None:
+    """A stand-in for TOGA 2: real HTTP on this machine, strict, with faults on request."""
 
 
 @toga2.command()
 @port_option
 @_data_option
 @_clients_option
+@click.option("--new", is_flag=True, help="Begin with a new file without records.")
 @click.option("--latency", type=click.FloatRange(min=0), default=0.0, help="Seconds per answer.")
 @click.option(
     "--expand-lists/--no-expand-lists",
@@ -92,6 +102,7 @@ def serve(
     port: int,
     data: Path,
     clients_file: Path,
+    new: bool,
     latency: float,
     expand_lists: bool,
     notes_touch_ticket: bool,
@@ -106,11 +117,24 @@ def serve(
         signal.signal(number, lambda *_: stopped.set())
     with one_line_errors():
         clients = read_clients(clients_file)
+        _check_data(data, new=new)
         settings = Settings(latency, expand_lists, notes_touch_ticket)
         with Toga2Sandbox(clients, path=data, port=port, settings=settings) as running:
             names = ", ".join(client.name for client in clients)
-            click.echo(f"TOGA 2 sandbox: {running.base_url} (clients: {names}; data: {data})")
+            click.echo(f"TOGA 2 sandbox: {running.base_url}")
+            click.echo(f"clients: {names} (of {clients_file}); data: {data}")
             stopped.wait()
+
+
+def _check_data(data: Path, *, new: bool) -> None:
+    """Refuse a file that is not there: it is mistyped, or nobody has filled it."""
+    if new and data.exists():
+        raise click.ClickException(f"{data} is there already: serve it without --new")
+    if not new and not data.exists():
+        raise click.ClickException(
+            f"there is no {data}: correct --data, make the file with"
+            f" 'elite-pipeline sandbox toga2 fill --data {data}', or begin without records with --new"
+        )
 
 
 @toga2.command()
@@ -153,11 +177,12 @@ def fill(
 ) -> None:
     """Make believable data, by seed and size; the demo's size where none is given.
 
-    The same seed gives the same records. It works while a sandbox serves the same file, too: a million
-    contacts take about a minute.
+    The same seed gives the same records. The file is made if it is not there, and may be one that a
+    sandbox serves meanwhile; a million contacts take about a minute.
     """
     with one_line_errors():
         clients = read_clients(clients_file)
+        click.echo(f"clients of {clients_file}; data: {data}")
         store = Store(clients, path=data)
         try:
             for position, client in enumerate(clients):

@@ -85,6 +85,7 @@ class Transport:
         pool_size: Connections kept, and so requests at once.
         redactor: Applied to everything that ends in a message.
         credentials: What to check when they are refused, for the message.
+        unreachable: What to do when no connection can be made, a sentence for the message.
         connect_timeout: Seconds.
         read_timeout: Seconds without a byte.
         sleep, rng, clock: Taken from outside, so that tests own time and chance.
@@ -99,6 +100,7 @@ class Transport:
         pool_size: int,
         redactor: Redactor,
         credentials: str = "the client's API key, secret and uuid",
+        unreachable: str = "Check its base URL, and that the host is up and reachable from here.",
         retry: RetryPolicy | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 60.0,
@@ -115,6 +117,7 @@ class Transport:
         self._timeout = (connect_timeout, read_timeout)
         self._max_bytes = max_bytes
         self._credentials = credentials
+        self._unreachable = unreachable
         self._sleep = sleep
         self._rng = rng or random.Random()
         self._clock = clock
@@ -165,7 +168,8 @@ class Transport:
         Raises:
             TransientError: Retries are used up, or a request that must not be repeated got no
                 answer: its outcome is unknown.
-            PermanentError: The server refuses this request, now and later.
+            PermanentError: The server refuses this request, now and later, or answers with what
+                cannot be read.
             SystemicError: Credentials refused, or the host cannot be reached.
         """
         what = f"{method} {urlsplit(url).path}"
@@ -183,7 +187,7 @@ class Transport:
                     attempt=attempt,
                 )
                 if status < 300:
-                    return Answer(status, answer_headers, self._parsed(parse, content))
+                    return Answer(status, answer_headers, self._parsed(parse, content, what))
                 error = self._status_error(what, status, answer_headers, read_error(content))
                 wait = self._wait_before_retry(error, status, answer_headers, attempt, repeatable)
             except _NoAnswerError as no_answer:
@@ -258,11 +262,16 @@ class Transport:
                     )
                 )
 
-    def _parsed(self, parse: Callable[[bytes], T], content: bytes) -> T:
+    def _parsed(self, parse: Callable[[bytes], T], content: bytes, what: str) -> T:
         try:
             return parse(content)
         except ValueError as error:
             raise _NoAnswerError("the answer's body is cut or not valid JSON", sent=True) from error
+        except RecursionError:
+            # it came whole, and would come like that again
+            raise PermanentError(
+                f"{self.system}: {what} answered with something nested too deeply to be read."
+            ) from None
 
     def _wait_before_retry(
         self,
@@ -310,7 +319,7 @@ class Transport:
         if not problem.sent:
             return UnreachableError(
                 f"{self.system} cannot be reached at {self._host}{tries}: {problem}. "
-                "Check its base URL, and that the host is up and reachable from here."
+                f"{self._unreachable}"
             )
         return TransientError(
             f"{self.system} ({self._host}): {what} got no whole answer{tries}: {problem}."

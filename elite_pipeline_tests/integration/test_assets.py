@@ -1,11 +1,13 @@
 """The assets in a real Dagster instance, against a real TOGA 2 and a real helpdesk database."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from pydantic import SecretStr
 
 from elite_pipeline.definitions import build_definitions
 from elite_pipeline.demo import demo_credentials
@@ -88,6 +90,16 @@ def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
     raise AssertionError(f"{asset} was not materialized")
 
 
+def check(result: dg.ExecuteInProcessResult, asset: str) -> dg.AssetCheckEvaluation:
+    """Return how an asset's check of failed records came out."""
+    (found,) = [
+        one
+        for one in result.get_asset_check_evaluations()
+        if one.asset_key == dg.AssetKey(["togadesk", asset])
+    ]
+    return found
+
+
 def failure(result: dg.ExecuteInProcessResult) -> dg.DagsterEvent:
     """Return the first step that failed."""
     return next(event for event in result.all_events if event.is_step_failure)
@@ -127,6 +139,9 @@ def test_everything_is_materialized_in_order_and_shows_what_it_did(
     assert {"updated", "unchanged", "API calls", "SQL writes", "seconds", "started from"} <= set(
         shown
     )
+    # the page shows them in this order: no table pushes a figure out of sight
+    assert list(shown)[-1] == "changes"
+    assert list(shown).index("failed") < list(shown).index("API calls")
     assert desk.tickets("userid") == [(1,)]
 
 
@@ -162,6 +177,43 @@ def test_failed_record_is_shown_with_its_reason_and_fails_nothing_else(
     assert row["record"] == nobody
     assert "no e-mail" in row["reason"]
     assert shown["watermark after"] == "2026-06-10 08:00:00 UTC"
+    found = check(result, "contacts")
+    assert not found.passed
+    assert (found.severity, found.blocking) == (dg.AssetCheckSeverity.WARN, False)
+    assert found.partition == "elite"
+    assert "1 record failed" in (found.description or "")
+    assert f"{nobody} (permanent): " in (found.description or "")
+    assert check(result, "teams").passed
+    assert list(shown)[-2:] == ["failures", "changes"]
+
+
+def test_what_failed_for_one_client_is_not_hidden_by_the_good_run_of_another(
+    run: Run, systems: Systems, instance: dg.DagsterInstance
+) -> None:
+    systems.toga2_store.create("elite", "contacts", {"firstName": "No mail"}, created=at(5))
+
+    failed = check(run("reference_data"), "contacts")
+    run("reference_data", "wje")
+
+    key = dg.AssetCheckKey(failed.asset_key, failed.check_name)
+    history = instance.event_log_storage.get_asset_check_execution_history(key, limit=5)
+    assert {one.partition: one.status.value for one in history} == {
+        "elite": "FAILED",
+        "wje": "SUCCEEDED",
+    }
+
+
+def test_many_failed_records_are_counted_and_the_first_reasons_given(
+    run: Run, systems: Systems
+) -> None:
+    for minute in range(5):
+        systems.toga2_store.create("elite", "contacts", {"firstName": "No"}, created=at(minute))
+
+    said = check(run("reference_data"), "contacts").description or ""
+
+    assert "5 records failed" in said
+    assert said.count("no e-mail") == 3
+    assert said.endswith("and 2 more")
 
 
 def test_since_and_full_are_taken_from_the_run(run: Run, systems: Systems) -> None:
@@ -190,6 +242,39 @@ def test_mistyped_config_is_one_message(run: Run, config: dict[str, Any], said: 
 
     assert not result.success
     assert said in message(result)
+    assert message(result).rstrip().endswith("Nothing was done.")
+    # a slip of the pen is none of the three kinds of failure
+    told = failure(result).step_failure_data.user_failure_data
+    assert told is not None
+    assert "kind of failure" not in told.metadata
+
+
+def test_since_in_the_future_is_doubted_in_the_log(run: Run, instance: dg.DagsterInstance) -> None:
+    result = run("tickets", since="2999-01-01")
+
+    assert result.success
+    (warning,) = [
+        entry.user_message
+        for entry in instance.all_logs(result.run_id)
+        if entry.level == logging.WARNING
+    ]
+    assert "since: 2999-01-01 00:00:00 UTC lies in the future" in warning
+
+
+def test_wrong_sentry_address_is_one_message_of_the_step(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    wrong = settings.model_copy(update={"sentry_dsn": SecretStr("hunter2")})
+    job = build_definitions(wrong).resolve_job_def("tickets")
+
+    result = job.execute_in_process(partition_key="elite", instance=instance, raise_on_error=False)
+
+    assert not result.success
+    error = failure(result).step_failure_data.error
+    assert error is not None
+    assert (error.cls_name, error.cause) == ("Failure", None)
+    assert "SENTRY_DSN: expected" in error.message
+    assert "hunter2" not in error.to_string()
 
 
 def test_flow_that_is_switched_off_does_nothing_and_says_so(run: Run, toga2: Toga2Sandbox) -> None:

@@ -91,6 +91,32 @@ def test_since_starts_from_a_chosen_watermark(command: Command, systems: Systems
 
 
 @pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--since", "yesterday"), "since: 'yesterday' is not a time"),
+        (("--since", "2026-06-10", "--full"), "exclude each other"),
+    ],
+)
+def test_mistyped_argument_is_a_usage_error_and_nothing_is_done(
+    command: Command, toga2: Toga2Sandbox, arguments: tuple[str, ...], said: str
+) -> None:
+    done = command("sync", "elite", *arguments)
+
+    assert done.returncode == 2
+    assert f"Error: {said}" in done.stderr or said in done.stderr
+    assert done.stderr.rstrip().endswith("Nothing was done.")
+    assert "systemic" not in done.stderr
+    assert toga2.requests == []
+
+
+def test_since_in_the_future_is_doubted(command: Command) -> None:
+    done = command("sync", "elite", "toga2_to_togadesk", "--since", "2999-01-01")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("WARNING: since: 2999-01-01 00:00:00 UTC lies in the future")
+
+
+@pytest.mark.parametrize(
     ("changed", "said"),
     [
         ({"TOGA2_BASE_URL": "ftp://example.com"}, "TOGA2_BASE_URL"),
@@ -102,8 +128,11 @@ def test_since_starts_from_a_chosen_watermark(command: Command, systems: Systems
         ({"ELITE_TOGA2_API_KEY": "only-half"}, "ELITE_TOGA2_API_SECRET not set"),
         (
             {"ELITE_TOGA2_API_KEY": "wrong-key", "ELITE_TOGA2_API_SECRET": "wrong-secret"},
-            "credentials are refused",
+            "check ELITE_TOGA2_API_KEY, ELITE_TOGA2_API_SECRET, and toga2.client_uuid of",
         ),
+        ({"TOGA2_BASE_URL": "http://127.0.0.1:1/v2"}, "Check TOGA2_BASE_URL"),
+        ({"TOGA2_BASE_URL": "", "TOGA2_PORT": "1"}, "`make demo` starts"),
+        ({"SENTRY_DSN": "wrong-secret"}, "SENTRY_DSN: expected"),
         ({"TOGA2_PORT": "many", "TOGA2_BASE_URL": ""}, "TOGA2_PORT"),
     ],
 )
@@ -143,6 +172,31 @@ def test_made_up_clients_never_meet_a_database_that_somebody_configured(
     assert kept in text
     assert "no clients.yaml" in text
     assert systems.helpdesk.rows("SELECT count(*) FROM people") == [(0,)]
+
+
+def test_without_a_demo_nothing_is_left_behind(command: Command, tmp_path: Path) -> None:
+    before = set(tmp_path.iterdir())
+    nothing = ("ELITE_PIPELINE_CLIENTS", "TOGA2_BASE_URL", "TOGADESK_DATABASE_URL")
+
+    text = one_message(
+        command("sync", "elite", PIPELINE_DATABASE_URL="", **dict.fromkeys(nothing, ""))
+    )
+
+    assert text.startswith("configuration error: There is no demo yet: ")
+    assert "`make demo` makes it" in text
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_several_mistakes_in_an_entry_stand_on_a_line_each(
+    command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text("clients: {elite: {toga2: {colour: blue}}}", "utf-8")
+
+    done = command("sync", "elite", ELITE_PIPELINE_CLIENTS="mine.yaml")
+
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 4
+    assert all("mine.yaml: client 'elite': " in line for line in done.stderr.splitlines())
 
 
 def test_unknown_client_names_those_that_exist(command: Command) -> None:

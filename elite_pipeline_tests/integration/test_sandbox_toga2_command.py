@@ -66,7 +66,7 @@ class TestFill:
 
         assert result.exit_code == 0
         assert "wje: 205 contacts" in result.output
-        assert "elite" not in result.output
+        assert "elite: " not in result.output
 
     def test_it_does_not_fill_twice(self, running: Running) -> None:
         again = run("fill", "--data", running.data)
@@ -84,6 +84,22 @@ class TestFill:
         assert result.exit_code == 1
         assert "'nobody'" in result.output
         assert "elite, wje" in result.output
+
+
+class TestHelp:
+    @pytest.mark.parametrize(
+        ("arguments", "line"),
+        [
+            ((), "    sandbox toga2 stats"),
+            (("faults", "add"), "  delay             seconds=2"),
+        ],
+    )
+    def test_tables_keep_their_lines(self, arguments: tuple[str, ...], line: str) -> None:
+        shown = run(*arguments, "--help").output
+
+        assert "\\b" not in shown
+        assert "\b" not in shown
+        assert line in [found[2:] for found in shown.splitlines()]
 
 
 class TestEdit:
@@ -211,12 +227,28 @@ class TestRegistry:
         assert f"{client.api_key}:{client.api_secret}" in shown
         assert Wire(running.sandbox, client).call("GET", "/contacts").status_code == 200
 
+    def test_without_a_choice_it_is_that_of_the_pipeline(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("ELITE_PIPELINE_CLIENTS", raising=False)
+        monkeypatch.chdir(tmp_path)
+        assert run("credentials").output.startswith("elite: ")
+
+        text = DEMO_REGISTRY.read_text(encoding="utf-8").replace("  elite:", "  compass-usa:")
+        Path("clients.yaml").write_text(text, encoding="utf-8")
+        assert run("credentials").output.startswith("compass-usa: ")
+        filled = run("fill", "--data", "toga2.sqlite", *_SIZES)
+
+        assert filled.output.startswith(
+            "clients of clients.yaml; data: toga2.sqlite\ncompass-usa: "
+        )
+
 
 class TestServe:
     @staticmethod
     def serve(data: Path, port: int) -> subprocess.Popen[str]:
         code = "from elite_pipeline.sandbox.cli import sandbox; sandbox()"
-        arguments = ("toga2", "serve", "--data", str(data), "--port", str(port))
+        arguments = ("toga2", "serve", "--new", "--data", str(data), "--port", str(port))
         return subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             stdout=subprocess.PIPE,
@@ -252,7 +284,26 @@ class TestServe:
 
         assert process.returncode == 0, errors
         assert f"http://127.0.0.1:{port}/v2" in output
+        assert f"clients: elite, wje (of {DEMO_REGISTRY})" in output
         assert errors == ""
+
+    def test_a_file_that_is_not_there_is_refused_and_not_made(self, tmp_path: Path) -> None:
+        data = tmp_path / "typo.sqlite"
+
+        result = run("serve", "--data", data)
+
+        assert result.exit_code == 1
+        assert f"there is no {data}" in result.output
+        assert f"fill --data {data}" in result.output
+        assert "--new" in result.output
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_new_file_is_none_that_is_there(self, running: Running) -> None:
+        result = run("serve", "--new", "--data", running.data)
+
+        assert result.exit_code == 1
+        assert "is there already" in result.output
+        assert running.sandbox.store.count("elite", "contacts") == 20
 
     def test_a_port_that_is_taken_is_one_line(self, tmp_path: Path) -> None:
         with socket.socket() as taken:

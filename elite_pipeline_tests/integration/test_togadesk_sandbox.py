@@ -118,3 +118,16 @@ def test_a_mistake_is_one_message(arguments: list[str], says: str) -> None:
     assert says in result.output
     assert "s3cret" not in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("by_option", [True, False])
+def test_a_wrong_address_is_named_as_it_was_given(by_option: bool) -> None:
+    url = "oracle://u:s3cret@h/d"
+    arguments = ["--url", url] if by_option else []
+    environ = {"TOGADESK_DATABASE_URL": "sqlite://" if by_option else url}
+
+    result = CliRunner().invoke(togadesk, ["create", *arguments], env=environ)
+
+    assert result.exit_code == 1
+    assert ("--url names" in result.output) is by_option
+    assert ("TOGADESK_DATABASE_URL names" in result.output) is not by_option

@@ -251,6 +251,15 @@ class TestWhatIsNotTriedAgain:
         with answered(packed, max_bytes=10_000) as (_, caller), said:
             caller.call()
 
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_an_answer_nested_more_deeply_than_can_be_read(self, method: str) -> None:
+        nested = Reply(200, b"[" * 100_000 + b"]" * 100_000)
+        with answered(nested) as (server, caller):
+            with pytest.raises(PermanentError, match=r"/v2/tickets .* nested too deeply"):
+                caller.call(method)
+            assert len(server.requests) == 1
+        assert caller.waits == []
+
     def test_an_answer_of_exactly_that_size_is_read(self) -> None:
         with answered(FINE, max_bytes=len(FINE.body)) as (_, caller):
             assert caller.call().body == {"fine": True}

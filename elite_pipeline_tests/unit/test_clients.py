@@ -84,37 +84,54 @@ def test_what_is_given_is_what_counts() -> None:
 @pytest.mark.parametrize(
     ("changes", "field", "expected"),
     [
-        ({"toga2__client_uuid": PASTED}, "toga2.client_uuid", "valid UUID"),
+        ({"toga2__client_uuid": PASTED}, "toga2.client_uuid", "expected a UUID such as"),
         ({"toga2__client_uuid": None}, "toga2.client_uuid", "missing; add it"),
         ({"toga2": None}, "toga2", "missing; add it"),
         ({"toga2__integration_type": PASTED}, "toga2.integration_type", "'REPAIR_ORDERS'"),
-        ({"toga2__max_in_flight": 0}, "toga2.max_in_flight", "greater than or equal to 1"),
-        ({"toga2__max_in_flight": 65}, "toga2.max_in_flight", "less than or equal to 64"),
-        ({"toga2__max_in_flight": PASTED}, "toga2.max_in_flight", "valid integer"),
-        ({"toga2__lag_seconds": 0}, "toga2.lag_seconds", "greater than or equal to 1"),
+        ({"toga2__max_in_flight": 0}, "toga2.max_in_flight", "a whole number, at least 1."),
+        ({"toga2__max_in_flight": 65}, "toga2.max_in_flight", "a whole number, at most 64."),
+        ({"toga2__max_in_flight": PASTED}, "toga2.max_in_flight", "expected a whole number."),
+        ({"toga2__lag_seconds": 0}, "toga2.lag_seconds", "a whole number, at least 1."),
         ({"toga2__api_key": PASTED}, "toga2.api_key", "secrets come from the environment"),
-        ({"togadesk__client_id": 0}, "togadesk.client_id", "greater than 0"),
+        ({"togadesk__client_id": 0}, "togadesk.client_id", "a whole number, at least 1."),
         ({"togadesk__client_id": None}, "togadesk.client_id", "missing; add it"),
-        ({"togadesk__ticket_department_id": -1}, "togadesk.ticket_department_id", "greater than"),
+        ({"togadesk__ticket_department_id": -1}, "togadesk.ticket_department_id", "at least 1"),
         ({"togadesk__monitored_department_ids": []}, "monitored_department_ids", "at least 1"),
-        ({"togadesk__monitored_department_ids": ["x"]}, "department_ids.0", "valid integer"),
+        ({"togadesk__monitored_department_ids": ["x"]}, "department_ids.0", "a whole number."),
         ({"togadesk__timezone": PASTED}, "togadesk.timezone", "America/Chicago"),
         ({"togadesk__timezone": "../../etc/passwd"}, "togadesk.timezone", "America/Chicago"),
         ({"togadesk__timezone": ""}, "togadesk.timezone", "America/Chicago"),
         ({"custom_field_prefix": PASTED}, "custom_field_prefix", "c_"),
         ({"custom_field_prefix": "c_elite\n"}, "custom_field_prefix", "c_"),
         ({"flows__contcats": True}, "flows.contcats", "unknown field"),
-        ({"flows__contacts": PASTED}, "flows.contacts", "valid boolean"),
+        ({"flows__contacts": PASTED}, "flows.contacts", "expected true or false."),
         ({"colour": PASTED}, "colour", "unknown field"),
+        ({"toga2": PASTED}, "toga2", "expected a section"),
+        ({"togadesk__monitored_department_ids": PASTED}, "department_ids", "expected a list."),
+        ({"toga2__status_map": PASTED}, "toga2.status_map", "expected a section"),
+        ({"toga2__status_map": {"NEW": ""}}, "toga2.status_map.NEW", "not empty"),
+        ({"toga2__status_map": {"NEW": "  "}}, "toga2.status_map.NEW", "not empty"),
+        ({"toga2__status_map": {"NEW": " Open"}}, "toga2.status_map.NEW", "without blanks"),
+        ({"toga2__status_map": {"NEW": "Open\nClosed"}}, "toga2.status_map.NEW", "one line"),
+        ({"toga2__status_map": {"NEW": "x" * 51}}, "toga2.status_map.NEW", "at most 50 characters"),
+        ({"toga2__status_map": {"NEW": 5}}, "toga2.status_map.NEW", "needs quotes around it."),
+        ({"toga2__status_map": {"": "Open"}}, "toga2.status_map", "its names: expected text"),
+        (
+            {"toga2__status_map": {True: "Open"}},
+            "toga2.status_map",
+            "one of its names: expected text",
+        ),
+        ({"toga2__priority_map": {"LOW": ""}}, "toga2.priority_map.LOW", "not empty"),
+        ({"toga2__priority_map": {"LOW": "y" * 51}}, "toga2.priority_map.LOW", "at most 50"),
         (
             {"freshservice": {"base_url": PASTED, "webhook_action": "Elite/Webhook"}},
             "freshservice.base_url",
-            "valid URL",
+            "expected an address such as https://",
         ),
         (
             {"freshservice": {"base_url": "https://x.example", "webhook_action": ""}},
             "freshservice.webhook_action",
-            "at least 1 character",
+            "expected text, and it is empty.",
         ),
         ({"flows__freshservice_to_toga2": True}, "flows.freshservice_to_toga2", "switch the flow"),
     ],
@@ -127,13 +144,30 @@ def test_a_mistake_names_client_field_and_what_was_expected(
     assert field in said
     assert expected in said
     assert PASTED not in said
+    # a sentence of ours, not one of the validator's
+    assert said.endswith(".")
+    assert "Input should" not in said
+    assert "Value error" not in said
 
 
-def test_all_mistakes_of_one_client_are_one_message() -> None:
-    said = problem_of(togadesk__client_id=None, colour="blue", toga2__lag_seconds=0)
-    assert "togadesk.client_id: missing" in said
-    assert "colour: unknown field" in said
-    assert "toga2.lag_seconds:" in said
+def test_several_mistakes_of_one_client_stand_on_a_line_each() -> None:
+    made = registry(elite=entry(togadesk__client_id=None, colour="blue", toga2__lag_seconds=0))
+    first, second, third = made.problems["elite"].splitlines()
+    assert first == (
+        "r.yaml: client 'elite': toga2.lag_seconds: expected a whole number, at least 1."
+    )
+    assert second == "r.yaml: client 'elite': togadesk.client_id: missing; add it."
+    assert third.startswith("r.yaml: client 'elite': colour: unknown field; remove it")
+
+
+def test_a_value_of_the_clients_own_may_be_mapped_as_long_as_the_column_holds_it() -> None:
+    longest = "W" * 50
+    client = registry(
+        elite=entry(toga2__status_map={"ON_HOLD": longest}, toga2__priority_map={"VIP": "High"})
+    ).get("elite")
+    assert client.status_map["ON_HOLD"] == longest
+    assert client.status_map["NEW"] == "Open"
+    assert client.priority_map["VIP"] == "High"
 
 
 @pytest.mark.parametrize("broken", [None, [], "text", 7])
@@ -201,7 +235,7 @@ def test_a_key_that_stands_twice_is_an_error_where_it_stands(
 
 def test_entries_may_share_what_they_have_in_common() -> None:
     text = dedent("""
-        common: &common {timezone: America/Chicago, ticket_department_id: 4}
+        x-common: &common {timezone: America/Chicago, ticket_department_id: 4}
         clients:
           elite:
             toga2: {client_uuid: 00000000-0000-4000-8000-000000000001}
@@ -211,6 +245,15 @@ def test_entries_may_share_what_they_have_in_common() -> None:
     client = parse_registry(text, source="r.yaml").get("elite")
     assert client.togadesk.timezone == "America/Chicago"
     assert client.togadesk.ticket_department_id == 9
+
+
+def test_what_stands_beside_the_clients_is_refused_by_name() -> None:
+    text = "clients: {elite: {}}\nwje: {}\nclinets: {}\nx-shared: {}\n"
+    with pytest.raises(ConfigurationError) as caught:
+        parse_registry(text, source="r.yaml")
+    first, second = str(caught.value).splitlines()
+    assert first.startswith("r.yaml: unknown key 'wje' beside 'clients', the only one known there")
+    assert second.startswith("r.yaml: unknown key 'clinets'")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from pydantic import SecretStr
 
 from elite_pipeline.definitions import build_definitions
 from elite_pipeline.defs.config import SyncConfig
@@ -24,6 +25,7 @@ def _description(definitions: dg.Definitions) -> dict[str, Any]:
     return {
         "assets": {
             key.to_user_string(): {
+                "checks": sorted(check.name for check in graph.get(key).check_keys),
                 "deps": sorted(parent.to_user_string() for parent in graph.get(key).parent_keys),
                 "group": graph.get(key).group_name,
                 "materializable": graph.get(key).is_materializable,
@@ -111,6 +113,33 @@ def test_client_with_a_name_that_cannot_be_one_takes_nobody_down(
 def test_registry_that_cannot_be_read_at_all_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"clients\.yaml at line 1"):
         build_definitions(_settings(tmp_path, "clients: ["))
+
+
+def test_wrong_sentry_address_is_told_as_soon_as_the_definitions_load(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = _settings(tmp_path, f"clients:{GOOD}").model_copy(
+        update={"sentry_dsn": SecretStr("hunter2")}
+    )
+
+    assert build_definitions(settings).get_repository_def()
+
+    assert "SENTRY_DSN: expected" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_only_where_no_demo_runs_the_log_says_how_to_start_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DEMO_DIR", raising=False)
+    build_definitions(Settings())
+    assert "'make demo' starts the sandbox" in caplog.text
+    caplog.clear()
+
+    monkeypatch.setenv("DEMO_DIR", str(tmp_path))  # as the launcher does for all that it starts
+    build_definitions(Settings())
+    assert caplog.text == ""
 
 
 def test_every_config_field_is_optional_and_described() -> None:

@@ -123,6 +123,7 @@ def test_a_first_start_fills_launches_every_client_and_ends_on_ctrl_c(stage: Sta
     assert result.exit_code == 0, result.output
     assert "Filling (first start only)" in result.output
     assert "synced for the first time" in result.output
+    assert "Schedules sync tickets every minute and the rest every five" in result.output
     assert f"http://127.0.0.1:{os.environ['DAGSTER_PORT']}" in result.output
     assert "Stopped." in result.output
     tags = [
@@ -144,7 +145,7 @@ def test_a_second_start_keeps_the_data_and_frees_what_was_cut_short(stage: Stage
     assert result.exit_code == 0, result.output
     assert "Filling" not in result.output
     assert "Marked 1 run(s) as canceled" in result.output
-    assert "To sync elite and wje again" in result.output
+    assert "Schedules go on syncing elite and wje" in result.output
     assert stage.questions("Cancel") == [{"runIds": ["r1"]}]
     assert stage.questions("Launch") == []
     assert (stage.folder.root / "togadesk.sqlite").read_text() == "data"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from elite_pipeline.demo import DEMO_REGISTRY
 from elite_pipeline.launcher import steps
 from elite_pipeline.launcher.folder import DemoFolder
 from elite_pipeline.launcher.ports import Port
@@ -56,6 +57,16 @@ def test_what_the_demo_suggests_and_runs_names_its_port_and_folder() -> None:
     assert serve[-4:] == ("--data", "/demo/toga2.sqlite", "--port", "9002")
     dagster = steps.dagster_command(Path("/checkout/workspace.yaml"), PORTS[1])
     assert dagster[dagster.index("--host") + 1] == "127.0.0.1"
+
+
+def test_what_the_demo_suggests_goes_by_its_own_clients_beside_a_real_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ELITE_PIPELINE_CLIENTS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert "--clients-file" not in steps.edit_hint(PORTS[0])
+    (tmp_path / "clients.yaml").touch()
+    assert steps.edit_hint(PORTS[0]).endswith(f"--clients-file {DEMO_REGISTRY}")
 
 
 def test_all_that_fills_the_demo_stays_in_its_folder() -> None:

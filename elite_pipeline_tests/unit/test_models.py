@@ -11,6 +11,7 @@ from elite_pipeline.toga2.models import (
     Contact,
     Malformed,
     RecordParser,
+    Ticket,
     TicketNote,
     TicketTeam,
     Unit,
@@ -111,6 +112,17 @@ def test_what_is_wrong_in_many_places_is_still_one_short_reason() -> None:
     assert len(made.reason) < 300
 
 
+@pytest.mark.parametrize("levels", [3, 150])
+def test_what_is_wrong_far_below_is_still_one_short_reason(levels: int) -> None:
+    category: dict[str, Any] = {"uuid": None}
+    for number in range(levels):
+        category = {"uuid": f"c-{number}", "parent": category}
+    made = RecordParser(Ticket).one({"uuid": "t-1", **TIMES, "ticketCategory": category})
+    assert isinstance(made, Malformed)
+    assert "ticketCategory.parent.parent.parent." in made.reason
+    assert len(made.reason) < 300
+
+
 @pytest.mark.parametrize("raw", [{}, [], None, {"uuid": 7}, {"uuid": ""}, {"uuid": "a\ud83d"}])
 def test_a_record_without_a_usable_uuid_has_none(raw: object) -> None:
     assert uuid_of(raw) is None
@@ -154,6 +166,31 @@ class TestTheEnvelope:
         parsed = CONTACTS.many(wire.read_list(wire.CONTACTS, body))
         assert [record.uuid for record in parsed.records] == ["c-1", "c-3"]
         assert [made.name for made in parsed.malformed] == ["c-2"]
+
+    @pytest.mark.parametrize("depth", [190, 250, 5_000, 100_000])
+    @pytest.mark.parametrize(("opened", "closed"), [(b"[", b"]"), (b'{"parent": ', b"}")])
+    def test_what_is_nested_without_end_spoils_its_own_record_alone(
+        self, depth: int, opened: bytes, closed: bytes
+    ) -> None:
+        raws = [contact(uuid=f"c-{number}", email="HERE", c_new="") for number in range(3)]
+        nested = opened * depth + b"1" + closed * depth
+        body = json.dumps({"data": {"contacts": raws}}).encode()
+        first, second, third, fourth = body.split(b'"HERE"')
+        spoiled = b'"a@b"'.join([first, second]) + nested + b'"\\"]}"'.join([third, fourth])
+        parsed = CONTACTS.many(wire.read_list(wire.CONTACTS, spoiled))
+        assert [record.email for record in parsed.records] == ["a@b", '\\"]}'[1:]]
+        assert [made.name for made in parsed.malformed] == ["c-1"]
+        assert "email" in parsed.malformed[0].reason
+
+    def test_what_is_nested_without_end_in_a_field_that_is_not_read_spoils_nothing(self) -> None:
+        body = json.dumps({"data": {"contacts": contact(c_new="HERE")}}).encode()
+        nested = body.replace(b'"HERE"', b"[" * 5_000 + b"]" * 5_000)
+        assert isinstance(CONTACTS.one(wire.read_one(wire.CONTACTS, nested)), Contact)
+
+    @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 300 + b'"\\"]'])
+    def test_what_is_nested_and_cut_is_not_valid(self, body: bytes) -> None:
+        with pytest.raises(ValueError, match="cut"):
+            wire.read_list(wire.CONTACTS, body)
 
     @pytest.mark.parametrize(
         ("body", "said"),

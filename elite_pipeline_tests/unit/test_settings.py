@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from sentry_sdk.utils import Dsn
 
 from elite_pipeline import demo
 from elite_pipeline.clients import Client
@@ -164,6 +165,34 @@ def test_an_address_with_credentials_is_refused_without_repeating_them(
     with pytest.raises(ConfigurationError, match="without credentials") as caught:
         _ = own(tmp_path, toga2_base_url=url).toga2_url
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        SECRET,
+        f"{SECRET}@sentry.example/1",
+        "https://sentry.example/1",
+        f"ftp://{SECRET}@sentry.example/1",
+        f"https://{SECRET}@/1",
+        f"https://{SECRET}@sentry.example/",
+        f"https://{SECRET}@sentry.example/project",
+        f"https://{SECRET}@sentry.example:port/1",
+        f"https://{SECRET}@[::1/1",
+    ],
+)
+def test_a_sentry_address_that_is_none_is_named_by_its_variable(dsn: str) -> None:
+    settings = Settings(sentry_dsn=SecretStr(dsn))
+    with pytest.raises(ConfigurationError, match=r"^SENTRY_DSN: expected the address") as caught:
+        _ = settings.sentry_address
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("dsn", ["https://key@o1.sentry.example/12", "http://k:s@host:9000/sub/3"])
+def test_a_sentry_address_is_taken_as_it_is(dsn: str) -> None:
+    assert Dsn(dsn).project_id
+    assert Settings(sentry_dsn=SecretStr(dsn)).sentry_address == dsn
+    assert Settings().sentry_address is None
 
 
 def test_settings_do_not_show_their_secrets() -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import dagster as dg
 
 from elite_pipeline.defs.assets import sources
-from elite_pipeline.defs.assets.syncing import sync_partition
+from elite_pipeline.defs.assets.syncing import SyncResult, sync_partition
+from elite_pipeline.defs.checks import no_failed_records
 from elite_pipeline.defs.config import SyncConfig
 from elite_pipeline.defs.resources import ClientSystems
 
@@ -83,12 +84,13 @@ def _mirror_asset(mirror: _Mirror, partitions: dg.PartitionsDefinition[str]) -> 
         group_name=GROUP,
         kinds={"mysql"},
         partitions_def=partitions,
+        check_specs=[no_failed_records(mirror.key, partitions)],
     )
     def mirror_asset(
         context: dg.AssetExecutionContext,
         config: SyncConfig,
         systems: dg.ResourceParam[ClientSystems],
-    ) -> dg.MaterializeResult[None]:
+    ) -> SyncResult:
         return sync_partition(context, config, systems, flow=flow)
 
     return mirror_asset

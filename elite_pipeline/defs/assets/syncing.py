@@ -1,18 +1,25 @@
 """The one body that every sync asset has: run a flow, show its result.
 
-A failed record is shown and logged, and the run goes on. A flow that stops fails its step with one
-message; only what may heal by itself is worth a retry.
+A failed record is shown, logged and fails the asset's check, and the run goes on. A flow that stops
+fails its step with one message; only what may heal by itself is worth a retry.
 """
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from elite_pipeline.defs.checks import no_failed_records_result
 from elite_pipeline.defs.config import SyncConfig
 from elite_pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from elite_pipeline.defs.resources import ClientSystems
+
+    SyncResult = dg.MaterializeResult[None]
+else:
+    # Dagster reads an asset's annotation, and with a check beside it knows the bare class alone
+    SyncResult = dg.MaterializeResult
 
 #: Failed records named in the run's log; all of them are counted, and most are in the metadata.
 _MAX_LOGGED = 20
@@ -20,19 +27,30 @@ _MAX_LOGGED = 20
 
 def sync_partition(
     context: dg.AssetExecutionContext, config: SyncConfig, systems: "ClientSystems", *, flow: str
-) -> dg.MaterializeResult[None]:
+) -> SyncResult:
     """Run ``flow`` for the client that is the run's partition.
 
     Raises:
-        dagster.Failure: The flow stopped; its description is the one message to read.
+        dagster.Failure: The config is mistyped or the flow stopped; its description is the one
+            message to read.
     """
     # here: processes that only load the definitions never need the engine
+    from elite_pipeline.choices import ChoiceError, doubt, read_options  # noqa: PLC0415
     from elite_pipeline.defs.metadata import result_metadata  # noqa: PLC0415
-    from elite_pipeline.sync.context import Options, parse_since  # noqa: PLC0415
 
     client = context.partition_key
     try:
-        options = Options(since=parse_since(config.since), full=config.full)
+        options = read_options(config.since, full=config.full)
+    except ChoiceError as error:
+        # no failure of a system, and so of none of the three kinds
+        raise dg.Failure(
+            description=str(error),
+            metadata={"client": client, "flow": flow},
+            allow_retries=False,
+        ) from None
+    if (doubtful := doubt(options, datetime.now(UTC))) is not None:
+        context.log.warning("%s: %s: %s", client, flow, doubtful)
+    try:
         result = systems.sync(flow, client, options, context.log.info)
     except PipelineError as error:
         raise dg.Failure(
@@ -57,4 +75,6 @@ def sync_partition(
         context.log.info("%s: %s: %s", client, flow, remark)
     if not result.is_on:
         context.log.info("%s: %s is switched off in the registry; nothing was done", client, flow)
-    return dg.MaterializeResult(metadata=result_metadata(result))
+    return dg.MaterializeResult(
+        metadata=result_metadata(result), check_results=[no_failed_records_result(result)]
+    )

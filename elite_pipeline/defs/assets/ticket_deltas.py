@@ -3,7 +3,8 @@
 import dagster as dg
 
 from elite_pipeline.defs.assets import reference_data, sources
-from elite_pipeline.defs.assets.syncing import sync_partition
+from elite_pipeline.defs.assets.syncing import SyncResult, sync_partition
+from elite_pipeline.defs.checks import no_failed_records
 from elite_pipeline.defs.config import SyncConfig
 from elite_pipeline.defs.resources import ClientSystems
 
@@ -32,12 +33,13 @@ def ticket_delta_assets(partitions: dg.PartitionsDefinition[str]) -> list[dg.Ass
         group_name=GROUP,
         kinds={"mysql"},
         partitions_def=partitions,
+        check_specs=[no_failed_records(TOGADESK_TICKET_DELTAS, partitions)],
     )
     def togadesk_ticket_deltas(
         context: dg.AssetExecutionContext,
         config: SyncConfig,
         systems: dg.ResourceParam[ClientSystems],
-    ) -> dg.MaterializeResult[None]:
+    ) -> SyncResult:
         return sync_partition(context, config, systems, flow="toga2_to_togadesk")
 
     return [togadesk_ticket_deltas]

@@ -7,12 +7,13 @@ from typing import get_args
 
 import click
 import sqlalchemy as sa
+from click.core import ParameterSource
 
 from elite_pipeline.errors import PipelineError
 from elite_pipeline.sandbox.togadesk.database import Shape, create_database
 from elite_pipeline.sandbox.togadesk.seed import HelpdeskClient, seed_helpdesk
 from elite_pipeline.togadesk import connect
-from elite_pipeline.togadesk.failures import describe, translate
+from elite_pipeline.togadesk.failures import SETTING, describe, translate
 
 _URL = click.option(
     "--url",
@@ -46,7 +47,13 @@ def _database(url: str) -> Iterator[sa.Engine]:
         finally:
             engine.dispose()
     except PipelineError as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(_as_given(str(error))) from None
+
+
+def _as_given(message: str) -> str:
+    """Name the address as the person gave it: by the option, unless it came from the environment."""
+    source = click.get_current_context().get_parameter_source("url")
+    return message if source is ParameterSource.ENVIRONMENT else message.replace(SETTING, "--url")
 
 
 @click.group()
