@@ -26,7 +26,7 @@ from elite_pipeline.sync.results import Change, FlowResult, failure_of
 from elite_pipeline.sync.watermarks import Progress
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import Parsed, RecordParser, TicketCategory, uuid_of
-from elite_pipeline.togadesk import Row, Tx
+from elite_pipeline.togadesk import Row, Tx, ValueDoesNotFitError
 
 FLOW = "category_trees"
 #: The flow whose tickets have to be read again when their category was renamed.
@@ -35,10 +35,16 @@ TABLE = "tickets_customfields"
 #: How the field is called in the helpdesk, and what kind of field it is [A].
 FIELD_NAME = "Category"
 FIELD_TYPE = "select"
+#: The record that fails when it is no single category's fault.
+WHOLE_TREE = "the whole tree"
 
 
 def run_category_trees(context: FlowContext, options: Options) -> FlowResult:
     """Bring one client's category tree into the helpdesk.
+
+    Returns:
+        What was done. What is broken in the tree is in it, and stopped nothing else; a tree whose
+        string does not fit is in it as one failed record, and leaves the helpdesk as it was.
 
     Raises:
         SystemicError, TransientError: As for :func:`~elite_pipeline.sync.reference.run_reference_flow`.
@@ -119,8 +125,16 @@ def _write_tree(context: FlowContext, run: FlowRun, parsed: Parsed[TicketCategor
     dropped = {*listed.values(), *renamed}
     kept = [choice for choice in choices if choice not in dropped]
     options = CHOICE_SEPARATOR.join([*listed.values(), *kept])
-    # raises, and leaves everything as it is, when the whole string does not fit
-    context.togadesk.fit(TABLE, "options", options)
+    try:
+        context.togadesk.fit(TABLE, "options", options)
+    except ValueDoesNotFitError as error:
+        # which categories are too many is not for us to say: everything stays as it is
+        reason = (
+            f"the choices of {len(tree.paths)} categories do not fit; none was written: {error}"
+        )
+        fail(WHOLE_TREE, None, reason)
+        progress.add((), failed)
+        return progress
     moved = context.togadesk.run(lambda tx: _tickets_under(tx, context, list(renamed)))
     uuids = {before[uuid]: uuid for uuid in listed if before.get(uuid) in renamed}
     # Their tickets are read again, one by one: whose category an old path was cannot be told from the

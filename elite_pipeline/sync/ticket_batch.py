@@ -8,6 +8,10 @@ by the next attempt and doubles nothing:
 * a note's history row names the note, and is written before the note's own row: what is left over from
   a broken attempt is recognised;
 * a note that stopped being public leaves ``tickets_replies`` before anything else is written.
+
+A history row says what happened where, and stays: a reply that moves to another ticket is not a new
+one, and leaves its history row at the ticket to which it came. Made private and public again under
+the other ticket, it is new there, and that ticket gets a row of its own, once.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -59,7 +63,8 @@ class TicketOutcome:
 
     Attributes:
         refusal: Why it was not written at all.
-        note_failures: Its notes that were not written, and why; the others were.
+        note_failures: Its notes that were not written (what to call each, its ``_updated``, and why);
+            the others were.
         counts: What was written under it, by kind.
     """
 
@@ -95,6 +100,11 @@ class _Pending:
     ticket_id: int = 0
     is_new: bool = False
 
+    @property
+    def uuid(self) -> str:
+        """The ticket's."""
+        return self.outcome.bundle.ticket.uuid
+
 
 class TicketBatch:
     """Writes some tickets of one client.
@@ -128,7 +138,7 @@ class TicketBatch:
         )
         outcomes: list[TicketOutcome] = []
         pending: list[_Pending] = []
-        inserts: list[dict[str, object]] = []
+        new: dict[str, dict[str, object]] = {}
         updates: list[dict[str, object]] = []
         for bundle in self._bundles:
             outcome = TicketOutcome(bundle)
@@ -150,19 +160,24 @@ class TicketBatch:
             pending.append(entry)
             if row is None:
                 outcome.action, entry.is_new = "created", True
-                inserts.append(maker.new(bundle.ticket, owned))
+                new[bundle.ticket.uuid] = maker.new(bundle.ticket, owned)
                 continue
             entry.ticket_id = row.id
             changed = tuple(name for name in OWNED if row[name] != owned[name])
             if changed and not bundle.notes_only:
                 outcome.action, outcome.fields = "updated", changed
                 updates.append({"id": row.id, **owned})
-        made = tx.insert_referenced("tickets", inserts)
+        _keep_newest(pending)
+        there = _find_messages(tx, pending)
+        pending = self._refuse_moved(tx, pending, there)
+        made = tx.insert_referenced(
+            "tickets", [new[entry.uuid] for entry in pending if entry.is_new]
+        )
         tx.update("tickets", updates)
         for entry in pending:
             if entry.is_new:
-                entry.ticket_id = made[entry.outcome.bundle.ticket.uuid]
-        self._write_messages(tx, pending)
+                entry.ticket_id = made[entry.uuid]
+        self._write_messages(tx, pending, there)
         return outcomes
 
     def _withdraw_private_notes(self, tx: Tx) -> None:
@@ -212,8 +227,10 @@ class TicketBatch:
     def _notes(maker: TicketRows, bundle: Bundle, outcome: TicketOutcome) -> list[Message]:
         messages: list[Message] = []
         for malformed in bundle.malformed:
+            # it may have no name of its own
+            name = f"{malformed.name}, number {malformed.position} of its notes"
             outcome.note_failures.append(
-                (malformed.name, malformed.updated, PermanentError(malformed.reason))
+                (name, malformed.updated, PermanentError(malformed.reason))
             )
         for note in sorted(bundle.notes, key=lambda note: (note.created, note.uuid)):
             try:
@@ -222,13 +239,58 @@ class TicketBatch:
                 outcome.note_failures.append((note.uuid, note.updated, error))
         return messages
 
-    def _write_messages(self, tx: Tx, pending: Sequence[_Pending]) -> None:
-        _keep_newest(pending)
-        uuids = [message.uuid for entry in pending for message in entry.messages]
-        there = {
-            is_public: tx.select_by_reference(table, ["id", "ticketid", "peopleid", column], uuids)
-            for is_public, (table, column) in _TABLES.items()
+    def _refuse_moved(
+        self, tx: Tx, pending: Sequence[_Pending], there: Mapping[bool, Mapping[str, Row]]
+    ) -> list[_Pending]:
+        """Set apart tickets whose row people have moved to another client (sync.md 10.2, 10.8).
+
+        They look new, since only this client's tickets are looked for. Their descriptions and notes
+        stand under the row that was moved: that finds it without reading the whole table, which has
+        no index on its reference.
+        """
+        under = {
+            entry.uuid: {
+                row.ticketid
+                for message in entry.messages
+                for rows in there.values()
+                if (row := rows.get(message.uuid)) is not None
+            }
+            for entry in pending
+            if entry.is_new
         }
+        ids = sorted(set().union(*under.values()))
+        if not ids:
+            return list(pending)
+        found = {
+            row.id: row
+            for row in tx.select("tickets", ["id", "clientid", "referenceId"], in_=("id", ids))
+        }
+        kept: list[_Pending] = []
+        for entry in pending:
+            moved = [
+                row
+                for id_ in sorted(under.get(entry.uuid, ()))
+                if (row := found.get(id_)) is not None
+                and row.clientid != self._store.client_id
+                and (row.referenceId or "").lower() == entry.uuid.lower()
+            ]
+            if not moved:
+                kept.append(entry)
+                continue
+            entry.outcome.refusal = PermanentError(
+                f"its row in the helpdesk, ticket {moved[0].id} there, belongs to client "
+                f"{moved[0].clientid} and not to {self._client.name!r} "
+                f"(client {self._store.client_id}); it was left alone. Move it back in the "
+                "helpdesk to have it kept up to date again."
+            )
+        return kept
+
+    def _write_messages(
+        self,
+        tx: Tx,
+        pending: Sequence[_Pending],
+        there: Mapping[bool, Mapping[str, Row]],
+    ) -> None:
         self._refuse_foreign(tx, pending, there)
         self._move_between_tables(tx, pending, there)
         self._write_history(tx, pending, there[True])
@@ -305,7 +367,10 @@ class TicketBatch:
     def _write_history(
         self, tx: Tx, pending: Sequence[_Pending], replies: Mapping[str, Row]
     ) -> None:
-        """Write a history row for each new reply, unless a broken attempt has left it already."""
+        """Write a history row for each new reply, unless its ticket has that row already.
+
+        A broken attempt may have left it, or the reply was public there before.
+        """
         new: list[tuple[_Pending, Message]] = [
             (entry, message)
             for entry in pending
@@ -348,15 +413,24 @@ def _name(message: Message, done: str) -> str:
 
 
 def _keep_newest(pending: Sequence[_Pending]) -> None:
-    """Leave each message under one ticket: a note may move while its two tickets are read."""
-    newest: dict[str, tuple[_Pending, Message]] = {}
+    """Leave each message once: a note may move while its two tickets are read, or come twice in one."""
+    newest: dict[str, Message] = {}
     for entry in pending:
         for message in entry.messages:
             other = newest.get(message.uuid)
-            if other is None or message.updated >= other[1].updated:
-                newest[message.uuid] = (entry, message)
+            if other is None or message.updated >= other.updated:
+                newest[message.uuid] = message
     for entry in pending:
-        entry.messages = [one for one in entry.messages if newest[one.uuid] == (entry, one)]
+        entry.messages = [one for one in entry.messages if newest[one.uuid] is one]
+
+
+def _find_messages(tx: Tx, pending: Sequence[_Pending]) -> dict[bool, Mapping[str, Row]]:
+    """Return the rows of messages by uuid, public ones and private ones."""
+    uuids = [message.uuid for entry in pending for message in entry.messages]
+    return {
+        is_public: tx.select_by_reference(table, ["id", "ticketid", "peopleid", column], uuids)
+        for is_public, (table, column) in _TABLES.items()
+    }
 
 
 def find_authors(tx: Tx, store: TogadeskStore, emails: Collection[str]) -> dict[str, int]:

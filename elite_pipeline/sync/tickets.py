@@ -37,7 +37,14 @@ from elite_pipeline.sync.ticket_batch import (
 )
 from elite_pipeline.sync.watermarks import Progress
 from elite_pipeline.toga2 import wire
-from elite_pipeline.toga2.models import Malformed, RecordParser, Ticket, TicketNote, uuid_of
+from elite_pipeline.toga2.models import (
+    Malformed,
+    RecordParser,
+    Ticket,
+    TicketNote,
+    is_stub,
+    uuid_of,
+)
 from elite_pipeline.togadesk import Tx
 
 FLOW = TICKETS_FLOW
@@ -98,8 +105,9 @@ class _TicketFlow:
 
     def write_waiting(self) -> None:
         """Write again the tickets that waited for something that is in the helpdesk now."""
+        absent: set[tuple[str, str]] = set()
         for some in self._context.ledger.waiting(FLOW):
-            ready = self._ready(some)
+            ready = self._ready(some, absent)
             if ready:
                 fetched = self._fetch(sorted(ready))
                 # it is not what this run has to handle: what has no answer goes on waiting, and
@@ -161,8 +169,8 @@ class _TicketFlow:
                     fetched.unchanged.append(ticket.updated)
                     continue
                 fetched.versions[ticket.uuid] = version
-            if is_expanded and _has_notes(raw):
-                fetched.bundles.append(self._bundle(raw, ticket))
+            if is_expanded and _raw_notes(raw) is not None and not _has_stubs(raw):
+                fetched.bundles.append(_bundle(raw, ticket))
             else:
                 incomplete[ticket.uuid] = ticket.updated
         if incomplete:
@@ -204,19 +212,15 @@ class _TicketFlow:
             if isinstance(ticket, Malformed):
                 error = PermanentError(ticket.reason)
                 fetched.unreadable.append((uuid, ticket.updated, error))
-            elif not _has_notes(answer):
+            elif _raw_notes(answer) is None:
                 error = PermanentError(
                     f"TOGA 2 gave the ticket without its notes at depth {wire.FULL_DEPTH}; "
                     "see docs/assumptions.md, tickets"
                 )
                 fetched.unreadable.append((uuid, ticket.updated, error))
             else:
-                fetched.bundles.append(self._bundle(answer, ticket))
+                fetched.bundles.append(_bundle(answer, ticket))
         return fetched
-
-    def _bundle(self, raw: object, ticket: Ticket) -> Bundle:
-        notes = _NOTES.many(_raw_notes(raw) or [])
-        return Bundle(ticket, notes.records, notes.malformed)
 
     # Step 2
 
@@ -328,14 +332,26 @@ class _TicketFlow:
 
     # What tickets refer to
 
-    def _ready(self, waiting: Sequence[Waiting]) -> set[str]:
+    def _ready(self, waiting: Sequence[Waiting], absent: set[tuple[str, str]]) -> set[str]:
+        """Return the tickets of which something that they wait for is there.
+
+        Args:
+            waiting: What to look at.
+            absent: What was looked for in vain by this run, and is not looked for again: many tickets
+                wait for the same few people. Added to.
+        """
         targets: dict[str, set[str]] = {}
         for entry in waiting:
-            targets.setdefault(entry.kind, set()).add(entry.target)
+            if (entry.kind, entry.target) not in absent:
+                targets.setdefault(entry.kind, set()).add(entry.target)
+        if not targets:
+            return set()
         there = self._context.togadesk.run(lambda tx: self._there(tx, targets))
         if "category" in targets:
             choices, paths = choices_of(self._context), self._context.ledger.category_paths()
             there["category"] = {uuid for uuid, path in paths.items() if path in choices}
+        for kind, wanted in targets.items():
+            absent.update((kind, target) for target in wanted.difference(there.get(kind, ())))
         return {entry.uuid for entry in waiting if entry.target in there.get(entry.kind, ())}
 
     def _there(self, tx: Tx, targets: dict[str, set[str]]) -> dict[str, set[str]]:
@@ -348,17 +364,19 @@ class _TicketFlow:
         return found
 
 
+def _bundle(raw: object, ticket: Ticket) -> Bundle:
+    notes = _NOTES.many(_raw_notes(raw) or [])
+    return Bundle(ticket, notes.records, notes.malformed)
+
+
 def _raw_notes(raw: object) -> list[object] | None:
     notes = raw.get(wire.TICKETS.children) if isinstance(raw, dict) else None
     return notes if isinstance(notes, list) else None
 
 
-def _has_notes(raw: object) -> bool:
-    """Tell whether a raw ticket carries its notes whole, and not as stubs or not at all."""
-    notes = _raw_notes(raw)
-    return notes is not None and all(
-        isinstance(note, dict) and not note.keys() <= {"uuid"} for note in notes
-    )
+def _has_stubs(raw: object) -> bool:
+    """Tell whether a raw ticket carries a note below the depth that was honoured."""
+    return any(is_stub(note) for note in _raw_notes(raw) or [])
 
 
 def _is_expanded(raw: object) -> bool:
@@ -368,9 +386,8 @@ def _is_expanded(raw: object) -> bool:
     """
     if not isinstance(raw, dict):
         return False
-    relations = [value for value in raw.values() if isinstance(value, dict)]
-    notes = [note for note in _raw_notes(raw) or [] if isinstance(note, dict)]
-    return any(relation.keys() - {"uuid"} for relation in [*relations, *notes])
+    relations = [*raw.values(), *(_raw_notes(raw) or [])]
+    return any(isinstance(one, dict) and not is_stub(one) for one in relations)
 
 
 def _is_gone(error: Exception) -> bool:

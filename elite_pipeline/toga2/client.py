@@ -6,10 +6,11 @@ error, so that no error can look like an empty list.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from elite_pipeline.errors import (
     ConfigurationError,
@@ -24,8 +25,13 @@ from elite_pipeline.toga2.models import Parameter, RecordParser
 from elite_pipeline.toga2.paging import iterate_pages
 from elite_pipeline.transport import Transport, parse_http_date
 
+T = TypeVar("T")
+
 #: So many reads in a row without an answer are not so many poor records: it is the host.
 BREAKER_LIMIT = 10
+
+#: Pages of parameters of a few names: far more than anybody has made by mistake.
+MOST_PARAMETER_PAGES = 50
 
 _PARAMETERS = RecordParser(Parameter)
 
@@ -166,31 +172,56 @@ class Toga2Client:
             TransientError: No answer came: whether the record was made is not known.
             PermanentError, SystemicError: As the transport says.
         """
-        return self._write("POST", resource, resource.route, fields, repeatable=False)
+        return self._write(
+            "POST",
+            resource.route,
+            fields,
+            parse=partial(wire.read_one, resource),
+            repeatable=False,
+        )
 
-    def update(
-        self, resource: wire.Resource, uuid: str, fields: Mapping[str, object]
-    ) -> dict[str, object]:
-        """Change fields of a record and return it.
+    def update(self, resource: wire.Resource, uuid: str, fields: Mapping[str, object]) -> None:
+        """Change fields of a record.
 
         Raises:
             TransientError, PermanentError, SystemicError: As the transport says.
         """
-        # the same fields twice are the same as once
-        return self._write("PATCH", resource, f"{resource.route}/{uuid}", fields, repeatable=True)
+        self._write(
+            "PATCH",
+            f"{resource.route}/{uuid}",
+            fields,
+            parse=partial(wire.read_changed, resource),
+            # the same fields twice are the same as once
+            repeatable=True,
+        )
 
     def parameters(self, names: Sequence[str]) -> list[Parameter]:
-        """Read the client's parameters of these names, all in one call.
+        """Read the client's parameters of these names, all of them; nearly always in one call.
 
         Raises:
-            SystemicError: One of them is not what a parameter should be.
+            SystemicError: One of them is not what a parameter should be, or there is no end to them.
             TransientError, PermanentError: As the transport says.
         """
-        raws = self._fetch_page(wire.PARAMETERS, 1, [wire.where("name", "in", ",".join(names))])
-        parsed = _PARAMETERS.many(raws)
-        for malformed in parsed.malformed:
-            raise SystemicError(f"TOGA 2: parameter {malformed.name}: {malformed.reason}")
-        return parsed.records
+        wanted = wire.where("name", "in", ",".join(names))
+        pages = iterate_pages(
+            lambda filters: self._fetch_page(wire.PARAMETERS, 1, [wanted, *filters]),
+            after=None,
+            page_size=self._page_size,
+            name=wire.PARAMETERS.route,
+        )
+        found: dict[str, Parameter] = {}
+        for number, page in enumerate(pages, start=1):
+            if number > MOST_PARAMETER_PAGES:
+                raise SystemicError(
+                    f"TOGA 2: there are more than {len(found)} parameters named {', '.join(names)}; "
+                    "one of each is meant. Delete the others."
+                )
+            parsed = _PARAMETERS.many(page)
+            for malformed in parsed.malformed:
+                raise SystemicError(f"TOGA 2: parameter {malformed.name}: {malformed.reason}")
+            # one that is changed meanwhile comes again, as it is now
+            found |= {parameter.uuid: parameter for parameter in parsed.records}
+        return list(found.values())
 
     def _fetch_page(
         self, resource: wire.Resource, depth: int, filters: Sequence[tuple[str, str]]
@@ -228,17 +259,17 @@ class Toga2Client:
     def _write(
         self,
         method: str,
-        resource: wire.Resource,
         route: str,
         fields: Mapping[str, object],
         *,
+        parse: Callable[[bytes], T],
         repeatable: bool,
-    ) -> dict[str, object]:
+    ) -> T:
         answer = self._transport.request(
             method,
             f"{self._base_url}/{route}",
             body=json.dumps(fields).encode("utf-8"),
-            parse=partial(wire.read_one, resource),
+            parse=parse,
             read_error=wire.read_error,
             headers={**self._headers, "Content-Type": "application/json"},
             auth=self._auth,

@@ -5,7 +5,7 @@ below the depth that was asked for is a stub that holds only a ``uuid``.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
@@ -179,16 +179,18 @@ class Malformed:
     """A record that could not be parsed.
 
     Attributes:
-        name: What to call it: its uuid where it has one, else where it stood.
+        name: What to call it: its uuid where it has one.
         updated: When it says it was updated, where that much can be read.
         reason: Which field is wrong and how; never the field's value.
         is_private: Whether it says that it is an internal note.
+        position: Which of the records it was that it was parsed with, from 1; 0: it was alone.
     """
 
     name: str
     updated: datetime | None
     reason: str
     is_private: bool = False
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +223,17 @@ class RecordParser(Generic[R]):
             results = [self.one(raw) for raw in raws]
         return Parsed(
             [result for result in results if not isinstance(result, Malformed)],
-            [result for result in results if isinstance(result, Malformed)],
+            [
+                replace(result, position=position)
+                for position, result in enumerate(results, start=1)
+                if isinstance(result, Malformed)
+            ],
         )
+
+
+def is_stub(raw: object) -> bool:
+    """Tell whether a raw record was not expanded: below the depth that is honoured only a uuid comes."""
+    return isinstance(raw, dict) and raw.keys() <= {"uuid"}
 
 
 def uuid_of(raw: object) -> str | None:
@@ -239,16 +250,24 @@ def updated_of(raw: object) -> datetime | None:
         return None
 
 
+def _place(location: Sequence[int | str]) -> str:
+    """Name a field; one that stands far below, in a chain of parents, by its beginning and its end."""
+    parts = [str(part) for part in location] or ["record"]
+    return ".".join(parts if len(parts) <= 8 else [*parts[:4], "…", *parts[-2:]])
+
+
 def _malformed(raw: object, error: ValidationError) -> Malformed:
     problems = "; ".join(
-        f"{'.'.join(str(part) for part in detail['loc']) or 'record'}: "
-        f"{detail['msg'].removeprefix('Value error, ')}"
+        f"{_place(detail['loc'])}: {detail['msg'].removeprefix('Value error, ')}"
         for detail in error.errors(include_url=False, include_input=False)[:5]
     )
+    reason = f"not what TOGA 2 documents: {problems}"
+    if is_stub(raw) and raw:
+        reason = "nothing but its uuid came"
     name = (uuid_of(raw) or "(a record without uuid)")[:64]
     return Malformed(
         name=name,
         updated=updated_of(raw),
-        reason=f"not what TOGA 2 documents: {problems}",
+        reason=reason,
         is_private=isinstance(raw, dict) and raw.get("isExternal") is False,
     )

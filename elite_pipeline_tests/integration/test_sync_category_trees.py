@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from elite_pipeline.ledger import Ledger
-from elite_pipeline_tests.support.helpdesks import ALL_PARAMS
+from elite_pipeline_tests.support.helpdesks import ALL_PARAMS, SERVER_PARAMS
 from elite_pipeline_tests.support.reference_data import (
     TEXTS,
     add,
@@ -280,6 +280,33 @@ class TestABrokenTree:
         # what its ticket holds stays as it was, and stays a choice
         assert ticket_categories(systems) == ["Short", "Another"]
         assert options(systems) == "Another,Short"
+
+
+@pytest.mark.parametrize("helpdesk", SERVER_PARAMS[-1:], indirect=True)
+def test_a_tree_too_long_for_its_column_is_one_failed_record_and_moves_nothing(
+    systems: Systems,
+) -> None:
+    systems.helpdesk.execute("ALTER TABLE tickets_customfields MODIFY options varchar(20) NOT NULL")
+    first = category(systems, "First")
+    assert counts(systems.sync("category_trees")) == {"created": 1}
+    by_hand(systems, "tickets", subject="s", category="First")
+    change(systems, ROUTE, first, {"name": "Renamed"}, seconds=1)
+    later = category(systems, "Many more letters", seconds=2)
+    for _ in range(2):
+        result = systems.sync("category_trees")
+        assert counts(result) == {"failed": 1}
+        (failure,) = result.failures
+        assert (failure.record, failure.kind) == ("the whole tree", "permanent")
+        assert "tickets_customfields.options" in failure.reason
+        assert "2 categories" in failure.reason
+        assert (result.watermark_after, result.sql_writes) == (at(0), 0)
+        assert options(systems) == "First"
+        assert ticket_categories(systems) == ["First"]
+    change(systems, ROUTE, later, {"name": "Few letters"}, seconds=3)
+    result = systems.sync("category_trees")
+    assert (result.failed, result.watermark_after) == (0, at(3))
+    assert options(systems) == "Few letters,Renamed"
+    assert ticket_categories(systems) == ["Renamed"]
 
 
 def test_names_of_every_kind_stay_apart_and_unchanged(systems: Systems) -> None:

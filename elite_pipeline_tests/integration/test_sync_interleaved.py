@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from elite_pipeline.ledger import Ledger
-from elite_pipeline.sandbox.toga2 import RequestInfo
+from elite_pipeline.sandbox.toga2 import MalformedRecord, RequestInfo
 from elite_pipeline.sync.flows import run_flow
 from elite_pipeline.toga2 import wire
 from elite_pipeline_tests.support.helpdesks import ALL_PARAMS
@@ -391,8 +391,16 @@ def test_note_of_a_ticket_that_is_gone_does_not_hold_the_watermark(
     assert systems.sync(FLOW).watermark_after == at(200)
 
 
-def test_number_of_thousands_of_digits_spoils_no_other_ticket(
-    systems: Systems, desk: Desk, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(b"9" * 5_000, id="thousands-of-digits"),
+        pytest.param(b"[" * 500 + b"]" * 500, id="nested"),
+        pytest.param(b"[" * 100_000 + b"]" * 100_000, id="nested-without-end"),
+    ],
+)
+def test_value_beyond_all_measure_spoils_no_other_ticket(
+    systems: Systems, desk: Desk, monkeypatch: pytest.MonkeyPatch, value: bytes
 ) -> None:
     desk.ticket("Bad", 1)
     desk.ticket("Good", 2)
@@ -400,7 +408,7 @@ def test_number_of_thousands_of_digits_spoils_no_other_ticket(
     spoiled: list[bool] = []
 
     def read_list_with_number(resource: Any, body: bytes) -> Any:
-        changed = body.replace(b'"subject":"Bad"', b'"subject":' + b"9" * 5000)
+        changed = body.replace(b'"subject":"Bad"', b'"subject":' + value)
         spoiled.append(changed != body)
         return read_list(resource, changed)
 
@@ -423,3 +431,17 @@ def test_ticket_changed_in_the_far_future_does_not_hide_later_ones(
     run_again(systems)
 
     assert ("Later",) in desk.tickets("subject")
+
+
+def test_note_that_comes_twice_in_one_ticket_is_written_once(systems: Systems, desk: Desk) -> None:
+    ticket = desk.ticket()
+    public, private = desk.note(ticket), desk.note(ticket, isExternal=False)
+    notes = systems.toga2_store.get("elite", "tickets", ticket, depth=5)["ticketNotes"]
+    twice = MalformedRecord(changes={"ticketNotes": [*notes, *notes]})
+    systems.toga2.faults.add(twice, method="GET", route="/tickets", times=None)
+
+    systems.sync(FLOW)
+
+    assert [row[0] for row in desk.replies()] == [ticket, public]
+    assert [row[0] for row in desk.comments()] == [private]
+    assert desk.count("tickets_history") == 1

@@ -26,7 +26,7 @@ from elite_pipeline.sandbox.toga2 import (
     Toga2Sandbox,
 )
 from elite_pipeline.toga2 import wire
-from elite_pipeline.toga2.client import BREAKER_LIMIT, Toga2Client
+from elite_pipeline.toga2.client import BREAKER_LIMIT, MOST_PARAMETER_PAGES, Toga2Client
 from elite_pipeline.toga2.models import Contact, RecordParser
 from elite_pipeline_tests.support.reference_data import at
 from elite_pipeline_tests.support.scripted_http import Reply, scripted
@@ -309,10 +309,93 @@ class TestWrites:
         client.update(wire.PARAMETERS, uuid, {"value": "2"})
         assert toga2.store.get("elite", "parameters", uuid)["value"] == "2"
 
+    @pytest.mark.parametrize(
+        "reply", [Reply(204, b""), Reply(200, b""), Reply(202, b"\r\n")], ids=str
+    )
+    def test_a_change_that_is_answered_without_content_is_done(self, reply: Reply) -> None:
+        with scripted(reply) as server:
+            client = toga2_client(demo_client("elite"), server.url)
+            client.update(wire.PARAMETERS, "p-1", {"value": "2"})
+            client.close()
+            (request,) = server.requests
+        assert (request.method, json.loads(request.body)) == ("PATCH", {"value": "2"})
+
+    @pytest.mark.parametrize("body", [b"<html>", b'{"data": {}}', b"null"])
+    def test_a_change_that_is_answered_with_something_else_is_not(self, body: bytes) -> None:
+        with scripted(Reply(200, body)) as server:
+            client = toga2_client(demo_client("elite"), server.url)
+            with pytest.raises(TransientError, match="/parameters/p-1"):
+                client.update(wire.PARAMETERS, "p-1", {"value": "2"})
+            client.close()
+            assert len(server.requests) == 3
+
+    def test_a_create_that_is_answered_without_content_is_not_known_to_be_done(self) -> None:
+        with scripted(Reply(204, b"")) as server:
+            client = toga2_client(demo_client("elite"), server.url)
+            with pytest.raises(TransientError, match="/parameters"):
+                client.create(wire.PARAMETERS, {"name": "N", "value": "1"})
+            client.close()
+            assert len(server.requests) == 1
+
     def test_what_toga2_refuses_is_permanent(self, client: Toga2Client) -> None:
         with pytest.raises(PermanentHttpError, match="nonsense") as caught:
             client.create(wire.PARAMETERS, {"nonsense": 1})
         assert caught.value.status == 422
+
+    def test_parameters_are_one_call(self, toga2: Toga2Sandbox, client: Toga2Client) -> None:
+        toga2.store.create("elite", "parameters", {"name": "N", "value": "1"})
+        toga2.store.create("elite", "parameters", {"name": "OTHER", "value": "2"})
+        assert [parameter.value for parameter in client.parameters(["N"])] == ["1"]
+        assert toga2.count() == 1
+
+    @pytest.mark.parametrize("spread", [True, False])
+    def test_parameters_are_read_to_the_end(
+        self, toga2: Toga2Sandbox, client: Toga2Client, spread: bool
+    ) -> None:
+        toga2.store.bulk_create(
+            "elite",
+            "parameters",
+            (
+                {
+                    "name": "N" if number % 2 else "OTHER",
+                    "value": str(number),
+                    "_updated": at(number if spread else 0),
+                }
+                for number in range(1_001)
+            ),
+        )
+        values = [parameter.value for parameter in client.parameters(["N"])]
+        assert sorted(map(int, filter(None, values))) == list(range(1, 1_001, 2))
+
+    def test_a_parameter_that_is_changed_while_they_are_read_comes_once_and_as_it_is(
+        self, toga2: Toga2Sandbox
+    ) -> None:
+        uuids = [
+            str(
+                toga2.store.create(
+                    "elite", "parameters", {"name": "N", "value": "old"}, updated=at(number)
+                )["uuid"]
+            )
+            for number in range(30)
+        ]
+
+        def change(_: RequestInfo) -> None:
+            if toga2.count() == 1:
+                toga2.store.update("elite", "parameters", uuids[0], {"value": "new"})
+
+        toga2.on_request = change
+        with opened(toga2, page_size=10) as client:
+            found = client.parameters(["N"])
+        assert {parameter.uuid for parameter in found} == set(uuids)
+        assert len(found) == len(uuids)
+        assert [one.value for one in found if one.uuid == uuids[0]] == ["new"]
+
+    def test_parameters_without_end_are_an_error(self, toga2: Toga2Sandbox) -> None:
+        for number in range(MOST_PARAMETER_PAGES + 1):
+            toga2.store.create("elite", "parameters", {"name": "N", "value": str(number)})
+        said = pytest.raises(SystemicError, match="more than 50 parameters named N")
+        with opened(toga2, page_size=1) as client, said:
+            client.parameters(["N"])
 
     def test_a_parameter_that_is_none_is_an_error(
         self, toga2: Toga2Sandbox, client: Toga2Client
