@@ -9,101 +9,24 @@ by the next attempt and doubles nothing:
   a broken attempt is recognised;
 * a note that stopped being public leaves ``tickets_replies`` before anything else is written.
 
-A history row says what happened where, and stays: a reply that moves to another ticket is not a new
-one, and leaves its history row at the ticket to which it came. Made private and public again under
-the other ticket, it is new there, and that ticket gets a row of its own, once.
+What does not belong here: the messages themselves (``ticket_messages``).
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 
 from elite_pipeline.clients import Client
 from elite_pipeline.errors import PermanentError
-from elite_pipeline.ledger import Waiting
-from elite_pipeline.sync.results import Action, Change
-from elite_pipeline.sync.ticket_rows import (
-    OWNED,
-    Message,
-    References,
-    TicketRows,
-    author_email,
+from elite_pipeline.sync.ticket_messages import (
+    MOVED,
+    TABLES,
+    MessageWriter,
+    find_messages,
+    keep_newest,
 )
-from elite_pipeline.toga2.models import Malformed, Ticket, TicketNote
+from elite_pipeline.sync.ticket_outcomes import Bundle, Pending, TicketOutcome
+from elite_pipeline.sync.ticket_rows import OWNED, Message, References, TicketRows, author_email
+from elite_pipeline.toga2.models import TicketNote
 from elite_pipeline.togadesk import Row, TogadeskStore, Tx
-
-#: Begins the description of every history row that the sync writes; the note's uuid follows.
-HISTORY_TEXT = "Reply from TOGA 2, note "
-
-#: Whether it is public -> table and column of a message.
-_TABLES = {True: ("tickets_replies", "message"), False: ("comments", "comment")}
-_MOVED = {True: "notes made public", False: "notes made private"}
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """A ticket with its notes, as TOGA 2 has them.
-
-    Attributes:
-        notes: In no particular order.
-        malformed: Notes that could not be parsed.
-        notes_only: The ticket itself was handled before and has not changed since; only its notes are
-            written.
-    """
-
-    ticket: Ticket
-    notes: Sequence[TicketNote]
-    malformed: Sequence[Malformed] = ()
-    notes_only: bool = False
-
-
-@dataclass(slots=True)
-class TicketOutcome:
-    """What became of one ticket.
-
-    Attributes:
-        refusal: Why it was not written at all.
-        note_failures: Its notes that were not written (what to call each, its ``_updated``, and why);
-            the others were.
-        counts: What was written under it, by kind.
-    """
-
-    bundle: Bundle
-    action: Action = "unchanged"
-    fields: tuple[str, ...] = ()
-    refusal: PermanentError | None = None
-    note_failures: list[tuple[str, datetime | None, PermanentError]] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    waiting: list[Waiting] = field(default_factory=list)
-
-    @property
-    def change(self) -> Change:
-        """The ticket's line in the table of changes."""
-        action = self.action
-        if action == "unchanged" and any(self.counts.values()):
-            action = "updated"
-        ticket = self.bundle.ticket
-        fields = (*self.fields, *(name for name, count in self.counts.items() if count))
-        return Change(ticket.uuid, ticket.subject or "(no subject)", action, fields)
-
-    def count(self, what: str) -> None:
-        """Count one thing written under the ticket."""
-        self.counts[what] = self.counts.get(what, 0) + 1
-
-
-@dataclass(slots=True)
-class _Pending:
-    """A ticket on its way: its outcome, its messages in the order of time, and its row's id."""
-
-    outcome: TicketOutcome
-    messages: list[Message]
-    ticket_id: int = 0
-    is_new: bool = False
-
-    @property
-    def uuid(self) -> str:
-        """The ticket's."""
-        return self.outcome.bundle.ticket.uuid
 
 
 class TicketBatch:
@@ -137,7 +60,7 @@ class TicketBatch:
             "tickets", ["id", *OWNED], [bundle.ticket.uuid for bundle in self._bundles]
         )
         outcomes: list[TicketOutcome] = []
-        pending: list[_Pending] = []
+        pending: list[Pending] = []
         new: dict[str, dict[str, object]] = {}
         updates: list[dict[str, object]] = []
         for bundle in self._bundles:
@@ -154,9 +77,9 @@ class TicketBatch:
             messages = [description, *self._notes(maker, bundle, outcome)]
             for note in bundle.notes:
                 if note.uuid in self._withdrawn:
-                    outcome.count(_MOVED[False])
+                    outcome.count(MOVED[False])
             outcome.waiting = maker.waiting
-            entry = _Pending(outcome, messages)
+            entry = Pending(outcome, messages)
             pending.append(entry)
             if row is None:
                 outcome.action, entry.is_new = "created", True
@@ -167,8 +90,8 @@ class TicketBatch:
             if changed and not bundle.notes_only:
                 outcome.action, outcome.fields = "updated", changed
                 updates.append({"id": row.id, **owned})
-        _keep_newest(pending)
-        there = _find_messages(tx, pending)
+        keep_newest(pending)
+        there = find_messages(tx, pending)
         pending = self._refuse_moved(tx, pending, there)
         made = tx.insert_referenced(
             "tickets", [new[entry.uuid] for entry in pending if entry.is_new]
@@ -177,7 +100,7 @@ class TicketBatch:
         for entry in pending:
             if entry.is_new:
                 entry.ticket_id = made[entry.uuid]
-        self._write_messages(tx, pending, there)
+        MessageWriter(self._store).write(tx, pending, there)
         return outcomes
 
     def _withdraw_private_notes(self, tx: Tx) -> None:
@@ -193,7 +116,7 @@ class TicketBatch:
             for malformed in bundle.malformed
             if malformed.is_private
         }
-        table = _TABLES[True][0]
+        table = TABLES[True][0]
         public = tx.select_by_reference(table, ["id", "ticketid"], private)
         if not public:
             return
@@ -240,8 +163,8 @@ class TicketBatch:
         return messages
 
     def _refuse_moved(
-        self, tx: Tx, pending: Sequence[_Pending], there: Mapping[bool, Mapping[str, Row]]
-    ) -> list[_Pending]:
+        self, tx: Tx, pending: Sequence[Pending], there: Mapping[bool, Mapping[str, Row]]
+    ) -> list[Pending]:
         """Set apart tickets whose row people have moved to another client (sync.md 10.2, 10.8).
 
         They look new, since only this client's tickets are looked for. Their descriptions and notes
@@ -265,7 +188,7 @@ class TicketBatch:
             row.id: row
             for row in tx.select("tickets", ["id", "clientid", "referenceId"], in_=("id", ids))
         }
-        kept: list[_Pending] = []
+        kept: list[Pending] = []
         for entry in pending:
             moved = [
                 row
@@ -285,152 +208,10 @@ class TicketBatch:
             )
         return kept
 
-    def _write_messages(
-        self,
-        tx: Tx,
-        pending: Sequence[_Pending],
-        there: Mapping[bool, Mapping[str, Row]],
-    ) -> None:
-        self._refuse_foreign(tx, pending, there)
-        self._move_between_tables(tx, pending, there)
-        self._write_history(tx, pending, there[True])
-        for is_public, (table, column) in _TABLES.items():
-            inserts: list[dict[str, object]] = []
-            updates: list[dict[str, object]] = []
-            for entry in pending:
-                for message in entry.messages:
-                    if message.is_public != is_public:
-                        continue
-                    row = there[is_public].get(message.uuid)
-                    values = {
-                        "ticketid": entry.ticket_id,
-                        "peopleid": message.author_id,
-                        column: message.text,
-                    }
-                    if row is None:
-                        written = self._store.to_local(message.written)
-                        inserts.append(
-                            {"referenceId": message.uuid, "timestamp": written, **values}
-                        )
-                        entry.outcome.count(_name(message, "created"))
-                    elif message.is_description and entry.outcome.bundle.notes_only:
-                        # the ticket has not changed; what people made of its description stays
-                        continue
-                    elif any(row[name] != value for name, value in values.items()):
-                        updates.append({"id": row.id, **values})
-                        entry.outcome.count(_name(message, "updated"))
-            tx.insert(table, inserts)
-            tx.update(table, updates)
-
-    def _refuse_foreign(
-        self, tx: Tx, pending: Sequence[_Pending], there: Mapping[bool, Mapping[str, Row]]
-    ) -> None:
-        """Set apart messages whose row stands under another client's ticket (sync.md 10.8)."""
-        elsewhere: dict[int, list[tuple[_Pending, Message]]] = {}
-        for entry in pending:
-            for message in entry.messages:
-                for rows in there.values():
-                    row = rows.get(message.uuid)
-                    if row is not None and row.ticketid != entry.ticket_id:
-                        elsewhere.setdefault(row.ticketid, []).append((entry, message))
-        if not elsewhere:
-            return
-        foreign = {
-            row.id
-            for row in tx.select("tickets", ["id", "clientid"], in_=("id", sorted(elsewhere)))
-            if row.clientid != self._store.client_id
-        }
-        for ticket_id, found in elsewhere.items():
-            for entry, message in found if ticket_id in foreign else ():
-                entry.messages = [one for one in entry.messages if one is not message]
-                error = PermanentError(
-                    f"a row with its reference stands under ticket {ticket_id}, which is not one "
-                    "of this client; it was left alone"
-                )
-                entry.outcome.note_failures.append((message.uuid, None, error))
-
-    @staticmethod
-    def _move_between_tables(
-        tx: Tx, pending: Sequence[_Pending], there: Mapping[bool, Mapping[str, Row]]
-    ) -> None:
-        """Take notes out of the table where they no longer belong; replies first, they are public."""
-        for is_public in (True, False):
-            moved = []
-            for entry in pending:
-                for message in entry.messages:
-                    row = there[is_public].get(message.uuid)
-                    if message.is_public != is_public and row is not None:
-                        moved.append(row.id)
-                        entry.outcome.count(_MOVED[message.is_public])
-            tx.delete(_TABLES[is_public][0], moved)
-
-    def _write_history(
-        self, tx: Tx, pending: Sequence[_Pending], replies: Mapping[str, Row]
-    ) -> None:
-        """Write a history row for each new reply, unless its ticket has that row already.
-
-        A broken attempt may have left it, or the reply was public there before.
-        """
-        new: list[tuple[_Pending, Message]] = [
-            (entry, message)
-            for entry in pending
-            for message in entry.messages
-            if message.is_public and not message.is_description and message.uuid not in replies
-        ]
-        older = {entry.ticket_id for entry, _ in new if not entry.is_new}
-        written = (
-            {
-                (row.ticketid, row.description)
-                for row in tx.select(
-                    "tickets_history", ["ticketid", "description"], in_=("ticketid", sorted(older))
-                )
-            }
-            if older
-            else set()
-        )
-        rows = [
-            {
-                "ticketid": entry.ticket_id,
-                "peopleid": message.author_id,
-                "description": HISTORY_TEXT + message.uuid,
-                "timestamp": self._store.to_local(message.written),
-            }
-            for entry, message in new
-            if (entry.ticket_id, HISTORY_TEXT + message.uuid) not in written
-        ]
-        tx.insert("tickets_history", rows)
-
 
 def _ids(tx: Tx, table: str, uuids: set[str]) -> dict[str, int]:
     found = tx.select_by_reference(table, ["id"], uuids)
     return {uuid: row.id for uuid, row in found.items()}
-
-
-def _name(message: Message, done: str) -> str:
-    if message.is_description:
-        return f"descriptions {done}"
-    return f"{'replies' if message.is_public else 'comments'} {done}"
-
-
-def _keep_newest(pending: Sequence[_Pending]) -> None:
-    """Leave each message once: a note may move while its two tickets are read, or come twice in one."""
-    newest: dict[str, Message] = {}
-    for entry in pending:
-        for message in entry.messages:
-            other = newest.get(message.uuid)
-            if other is None or message.updated >= other.updated:
-                newest[message.uuid] = message
-    for entry in pending:
-        entry.messages = [one for one in entry.messages if newest[one.uuid] is one]
-
-
-def _find_messages(tx: Tx, pending: Sequence[_Pending]) -> dict[bool, Mapping[str, Row]]:
-    """Return the rows of messages by uuid, public ones and private ones."""
-    uuids = [message.uuid for entry in pending for message in entry.messages]
-    return {
-        is_public: tx.select_by_reference(table, ["id", "ticketid", "peopleid", column], uuids)
-        for is_public, (table, column) in _TABLES.items()
-    }
 
 
 def find_authors(tx: Tx, store: TogadeskStore, emails: Collection[str]) -> dict[str, int]:
@@ -458,7 +239,7 @@ def changed_notes(
     uuids = [note.uuid for note in notes]
     rows = {
         is_public: tx.select_by_reference(table, ["ticketid", "peopleid", column], uuids)
-        for is_public, (table, column) in _TABLES.items()
+        for is_public, (table, column) in TABLES.items()
     }
     tickets = tx.select_by_reference(
         "tickets", ["id"], {note.ticket.uuid for note in notes if note.ticket is not None}
@@ -476,7 +257,7 @@ def changed_notes(
         except PermanentError:
             # to be met, and reported, where it is written
             return False
-        column = _TABLES[note.is_external][1]
+        column = TABLES[note.is_external][1]
         expected = (ticket.id, message.author_id, message.text)
         return expected == (row.ticketid, row.peopleid, row[column])
 

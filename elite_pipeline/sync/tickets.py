@@ -28,13 +28,8 @@ from elite_pipeline.sync.category_trees import TICKETS_FLOW, choices_of, version
 from elite_pipeline.sync.context import FlowContext, FlowRun, Options
 from elite_pipeline.sync.nets import write_in_nets
 from elite_pipeline.sync.results import FlowResult, failure_of
-from elite_pipeline.sync.ticket_batch import (
-    Bundle,
-    TicketBatch,
-    TicketOutcome,
-    changed_notes,
-    find_authors,
-)
+from elite_pipeline.sync.ticket_batch import TicketBatch, changed_notes, find_authors
+from elite_pipeline.sync.ticket_outcomes import Bundle, TicketOutcome
 from elite_pipeline.sync.watermarks import Progress
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import (

@@ -6,7 +6,7 @@ neither written over nor written anew.
 
 import pytest
 
-from elite_pipeline.sync import ticket_batch
+from elite_pipeline.sync import ticket_messages
 from elite_pipeline_tests.support.helpdesks import ALL_PARAMS
 from elite_pipeline_tests.support.systems import Systems
 from elite_pipeline_tests.support.tickets import Desk, at
@@ -34,7 +34,7 @@ def history(systems: Systems) -> list[tuple[str, str]]:
         "SELECT t.referenceId, h.description FROM tickets_history h "
         "JOIN tickets t ON t.id = h.ticketid ORDER BY h.id"
     )
-    return [(row[0], row[1].removeprefix(ticket_batch.HISTORY_TEXT)) for row in found]
+    return [(row[0], row[1].removeprefix(ticket_messages.HISTORY_TEXT)) for row in found]
 
 
 class TestATicketMovedToAnotherClient:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from elite_pipeline.sandbox.toga2 import MalformedRecord, RequestInfo, Shift, Status
-from elite_pipeline.sync import ticket_batch
+from elite_pipeline.sync import ticket_messages
 from elite_pipeline.sync.flows import run_flow
 from elite_pipeline.togadesk import Tx
 from elite_pipeline_tests.support.systems import Systems
@@ -50,7 +50,7 @@ def test_ticket_becomes_row_description_replies_comments_and_history(
     ]
     assert desk.comments() == [(private, 0, "<p>Why?</p>")]
     assert systems.helpdesk.rows("SELECT peopleid, description FROM tickets_history") == [
-        (person, f"{ticket_batch.HISTORY_TEXT}{public}")
+        (person, f"{ticket_messages.HISTORY_TEXT}{public}")
     ]
 
 

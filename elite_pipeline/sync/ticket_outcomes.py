@@ -1,0 +1,80 @@
+"""Tickets on their way: as TOGA 2 has them, what is to be written of them, and what became of it.
+
+What does not belong here: reading and writing them (``tickets``, ``ticket_batch``, ``ticket_messages``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from elite_pipeline.errors import PermanentError
+from elite_pipeline.ledger import Waiting
+from elite_pipeline.sync.results import Action, Change
+from elite_pipeline.sync.ticket_rows import Message
+from elite_pipeline.toga2.models import Malformed, Ticket, TicketNote
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A ticket with its notes, as TOGA 2 has them.
+
+    Attributes:
+        notes: In no particular order.
+        malformed: Notes that could not be parsed.
+        notes_only: The ticket itself was handled before and has not changed since; only its notes are
+            written.
+    """
+
+    ticket: Ticket
+    notes: Sequence[TicketNote]
+    malformed: Sequence[Malformed] = ()
+    notes_only: bool = False
+
+
+@dataclass(slots=True)
+class TicketOutcome:
+    """What became of one ticket.
+
+    Attributes:
+        refusal: Why it was not written at all.
+        note_failures: Its notes that were not written (what to call each, its ``_updated``, and why);
+            the others were.
+        counts: What was written under it, by kind.
+    """
+
+    bundle: Bundle
+    action: Action = "unchanged"
+    fields: tuple[str, ...] = ()
+    refusal: PermanentError | None = None
+    note_failures: list[tuple[str, datetime | None, PermanentError]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    waiting: list[Waiting] = field(default_factory=list)
+
+    @property
+    def change(self) -> Change:
+        """The ticket's line in the table of changes."""
+        action = self.action
+        if action == "unchanged" and any(self.counts.values()):
+            action = "updated"
+        ticket = self.bundle.ticket
+        fields = (*self.fields, *(name for name, count in self.counts.items() if count))
+        return Change(ticket.uuid, ticket.subject or "(no subject)", action, fields)
+
+    def count(self, what: str) -> None:
+        """Count one thing written under the ticket."""
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+
+@dataclass(slots=True)
+class Pending:
+    """A ticket on its way: its outcome, its messages in the order of time, and its row's id."""
+
+    outcome: TicketOutcome
+    messages: list[Message]
+    ticket_id: int = 0
+    is_new: bool = False
+
+    @property
+    def uuid(self) -> str:
+        """The ticket's."""
+        return self.outcome.bundle.ticket.uuid
