@@ -1,38 +1,25 @@
 """One transaction on the helpdesk's database: set-based reads and writes, never one per record.
 
-``TogadeskStore.run`` makes these. Every statement goes through ``_send``, which counts it and turns
-a driver's error into one of the project's.
+``TogadeskStore.run`` makes these.
 
-What does not belong here: when to commit or try again (``store``), texts of statements (``bulk``).
+What does not belong here: when to commit or try again (``store``), how statements get to the server
+(``sending``), texts of statements (``bulk``).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
-from elite_pipeline.errors import PermanentError
 from elite_pipeline.togadesk import names as name_tables
 from elite_pipeline.togadesk import tables
-from elite_pipeline.togadesk.bulk import (
-    RowReader,
-    Statement,
-    Statements,
-    Values,
-    fixed_values,
-    in_batches,
-    in_chunks,
-)
-from elite_pipeline.togadesk.failures import translate
-from elite_pipeline.togadesk.packed import PackedReader
+from elite_pipeline.togadesk.bulk import RowReader, Statements, fixed_values, in_chunks
 from elite_pipeline.togadesk.reference_index import ReferenceIndex, key
 from elite_pipeline.togadesk.rows import ReferencedRows, Row
 from elite_pipeline.togadesk.schema import Schema
+from elite_pipeline.togadesk.sending import Count, Sender
 from elite_pipeline.togadesk.text import TextLimits
-
-Count = Callable[[Literal["read", "write"]], None]
 
 
 class Tx:
@@ -54,12 +41,11 @@ class Tx:
         statements: Statements,
         count: Count,
     ) -> None:
-        self._connection = connection
+        self._sender = Sender(connection, schema, statements, count)
         self._client_id = client_id
         self._schema = schema
         self._references = references
         self._statements = statements
-        self._count = count
 
     # Reading
 
@@ -107,11 +93,11 @@ class Tx:
         declared = self._table(table)
         where = where or {}
         if in_ is None:
-            return self._plain(declared, columns, where, None)
+            return list(self._sender.read_all(declared, columns, where))
         name, values = in_
         found: list[Sequence[Any]] = []
         for some in in_chunks(list(dict.fromkeys(values))):
-            found += self._read_in(declared, columns, where, (name, some))
+            found += self._sender.read_in(declared, columns, where, (name, some))
         return found
 
     def select_by_reference(
@@ -160,17 +146,15 @@ class Tx:
     def highest_id(self, table: str) -> int:
         """Return the highest id in a table, 0 when it is empty."""
         declared = self._table(table)
-        with self._sending("read", table):
-            highest = self._connection.execute(sa.select(sa.func.max(declared.c.id))).scalar()
+        ((highest,),) = self._sender.read(sa.select(sa.func.max(declared.c.id)), table)
         return int(highest or 0)
 
     def count_referenced(self, table: str) -> int:
         """Return how many rows of this client carry a reference."""
         declared = self._table(table)
         query = self._own(sa.select(sa.func.count()).select_from(declared), declared)
-        with self._sending("read", table):
-            counted = self._connection.execute(query.where(declared.c.referenceId > "")).scalar()
-        return int(counted or 0)
+        ((counted,),) = self._sender.read(query.where(declared.c.referenceId > ""), table)
+        return int(counted)
 
     def references(self, table: str, after: int, until: int, most: int) -> list[tuple[int, str]]:
         """Return id and reference of this client's rows with ``after < id <= until``, by id."""
@@ -185,8 +169,7 @@ class Tx:
         for dialect in ("mysql", "mariadb"):
             # Else a server may sort the whole table for every chunk.
             query = query.with_hint(declared, "FORCE INDEX (PRIMARY)", dialect)
-        with self._sending("read", table):
-            return [(row[0], row[1]) for row in self._connection.execute(query)]
+        return [(row[0], row[1]) for row in self._sender.read(query, table)]
 
     # Writing
 
@@ -206,10 +189,10 @@ class Tx:
         declared = self._table(table)
         columns = tuple(rows[0])
         self._refuse_other_clients(rows)
-        values = RowReader(declared, columns, self._connection.dialect).read(rows)
+        values = RowReader(declared, columns, self._sender.dialect).read(rows)
         extra = self._schema.extra_columns(table)
         fixed = fixed_values(declared, columns, extra, self._client_id)
-        self._write(table, values, self._statements.insert(table, columns, fixed))
+        self._sender.write_rows(table, values, self._statements.insert(table, columns, fixed))
         if "referenceId" in columns:
             position = columns.index("referenceId")
             references = [row[position] for row in values if row[position] is not None]
@@ -236,8 +219,8 @@ class Tx:
         )
         ids: dict[str, int] = {}
         for some in in_chunks(list(given.values())):
-            for row in self._rows(query.where(declared.c.referenceId.in_(some)), table):
-                ids[given[key(row.referenceId)]] = row.id
+            found = self._sender.read(query.where(declared.c.referenceId.in_(some)), table)
+            ids.update({given[key(reference)]: id_ for id_, reference in found})
         return ids
 
     def update(self, table: str, rows: Sequence[Mapping[str, object]]) -> int:
@@ -259,10 +242,12 @@ class Tx:
             raise ValueError("An update must give a column beside the id.")
         self._refuse_other_clients(rows)
         latest = {row["id"]: row for row in rows}
-        reader = RowReader(declared, (*columns, "id"), self._connection.dialect)
+        reader = RowReader(declared, (*columns, "id"), self._sender.dialect)
         values = reader.read(list(latest.values()))
         scope = self._client_id if tables.is_client_scoped(declared) else None
-        changed = self._write(table, values, self._statements.update(table, columns, scope))
+        changed = self._sender.write_rows(
+            table, values, self._statements.update(table, columns, scope)
+        )
         if "referenceId" in columns:
             position = columns.index("referenceId")
             self._references.learn(
@@ -278,8 +263,7 @@ class Tx:
             statement = sa.delete(declared).where(declared.c.id.in_(some))
             if tables.is_client_scoped(declared):
                 statement = statement.where(declared.c.clientid == self._client_id)
-            with self._sending("write", table):
-                deleted += self._connection.execute(statement).rowcount
+            deleted += self._sender.write(statement, table)
         return deleted
 
     def find_or_create_names(self, table: str, names: Collection[str]) -> dict[str, int]:
@@ -309,83 +293,14 @@ class Tx:
         if "clientid" in rows[0] and any(row["clientid"] != self._client_id for row in rows):
             raise ValueError(f"A row of another client than {self._client_id} is not written.")
 
-    def _rows(self, query: sa.Select[Any], table: str) -> list[Row]:
-        with self._sending("read", table):
-            result = self._connection.execute(query)
-            names = list(result.keys())
-            return [Row(zip(names, row, strict=True)) for row in result]
-
     def _own_rows(
         self, declared: sa.Table, columns: Sequence[str], in_: tuple[str, Sequence[object]]
     ) -> list[Row]:
         where = {"clientid": self._client_id} if tables.is_client_scoped(declared) else {}
         return [
             Row(zip(columns, values, strict=True))
-            for values in self._read_in(declared, columns, where, in_)
+            for values in self._sender.read_in(declared, columns, where, in_)
         ]
-
-    def _read_in(
-        self,
-        declared: sa.Table,
-        columns: Sequence[str],
-        where: Mapping[str, object],
-        in_: tuple[str, Sequence[object]],
-    ) -> Sequence[Sequence[Any]]:
-        """Read rows that have one of some values, packed where that can be done."""
-        packed = PackedReader(self._connection.dialect, self._schema)
-        if packed.can_read(declared, columns):
-            text = packed.query(declared.name, columns, where, in_)
-            with self._sending("read", declared.name):
-                count, document = tuple(self._as_it_is(text).one())
-            if (rows := packed.rows(count, document)) is not None:
-                return rows
-        return self._plain(declared, columns, where, in_)
-
-    def _plain(
-        self,
-        declared: sa.Table,
-        columns: Sequence[str],
-        where: Mapping[str, object],
-        in_: tuple[str, Sequence[object]] | None,
-    ) -> list[Sequence[Any]]:
-        query = sa.select(*(declared.c[name] for name in columns)).order_by(declared.c.id)
-        for name, value in where.items():
-            query = query.where(declared.c[name] == value)
-        if in_ is not None:
-            query = query.where(declared.c[in_[0]].in_(in_[1]))
-        with self._sending("read", declared.name):
-            return list(self._connection.execute(query))
-
-    def _write(self, table: str, values: Sequence[Values], statement: Statement) -> int:
-        """Send rows in as few statements as they fit in; return how many rows were matched."""
-        if self._statements.row_by_row:
-            with self._sending("write", table):
-                return self._connection.exec_driver_sql(statement.one, list(values)).rowcount
-        written = statement.written(values)
-        matched = 0
-        for start, end in in_batches(written, self._schema.most_bytes):
-            text = statement.many(values[start:end], written[start:end])
-            with self._sending("write", table):
-                matched += self._as_it_is(text).rowcount
-        return matched
-
-    def _as_it_is(self, text: str) -> sa.CursorResult[Any]:
-        # else the driver would take a percent sign in a value for a mark
-        return self._connection.exec_driver_sql(text, None, {"no_parameters": True})
-
-    @contextmanager
-    def _sending(self, kind: Literal["read", "write"], table: str) -> Iterator[None]:
-        self._count(kind)
-        try:
-            yield
-        except sa.exc.DBAPIError as error:
-            # The cause quotes values: it goes no further.
-            raise translate(error, url=self._connection.engine.url, table=table) from None
-        except UnicodeEncodeError:
-            raise PermanentError(
-                f"A value for the table {table!r} is not valid Unicode (half of a surrogate pair); "
-                "correct it in the source system."
-            ) from None
 
 
 def _by_id(rows: Iterable[Row]) -> list[Row]:

@@ -7,7 +7,7 @@ import pytest
 from elite_pipeline.sandbox.toga2 import MalformedRecord, RequestInfo, Shift, Status
 from elite_pipeline.sync import ticket_messages
 from elite_pipeline.sync.flows import run_flow
-from elite_pipeline.togadesk import Tx
+from elite_pipeline.togadesk.sending import Sender
 from elite_pipeline_tests.support.systems import Systems
 from elite_pipeline_tests.support.tickets import Desk, at
 
@@ -549,25 +549,27 @@ def test_run_that_dies_at_any_write_is_completed_by_the_next_one(
     desk.note(desk.ticket("Second", 203), "<p>reply</p>", 204)
     assert systems.helpdesk.kind
 
-    write: Callable[..., int] = Tx._write  # the one place through which every written row goes
+    write: Callable[..., int] = (
+        Sender.write_rows
+    )  # the one place through which every written row goes
     for survived in range(12):
         left = survived
 
-        def dying(self: Tx, *arguments: object, **named: object) -> int:
+        def dying(self: Sender, *arguments: object, **named: object) -> int:
             nonlocal left
             if left == 0:
                 raise _PullThePlugError
             left -= 1
             return write(self, *arguments, **named)
 
-        monkeypatch.setattr(Tx, "_write", dying)
+        monkeypatch.setattr(Sender, "write_rows", dying)
         try:
             with systems.open() as context:
                 run_flow(FLOW, context)
         except _PullThePlugError:
             continue
         finally:
-            monkeypatch.setattr(Tx, "_write", write)
+            monkeypatch.setattr(Sender, "write_rows", write)
         break
     else:
         pytest.fail("the run never came through")

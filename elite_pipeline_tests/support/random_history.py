@@ -25,7 +25,7 @@ from elite_pipeline.sandbox.toga2 import (
     Status,
 )
 from elite_pipeline.toga2.client import Toga2Client
-from elite_pipeline.togadesk import Tx
+from elite_pipeline.togadesk.sending import Sender
 from elite_pipeline_tests.support.systems import Systems
 from elite_pipeline_tests.support.tickets import START
 
@@ -54,7 +54,7 @@ FAULTS = (
     Shift(count=2),
 )
 #: Where a run is killed: each is the one place through which all of its kind goes.
-KILLED_AT = ((Tx, "_write"), (Ledger, "_begin"), (Toga2Client, "_fetch_page"))
+KILLED_AT = ((Sender, "write_rows"), (Ledger, "_begin"), (Toga2Client, "_fetch_page"))
 #: Records may be committed so late behind their time, in seconds; the overlap is 120.
 LATE = (0, 0, 0, 50, 100)
 

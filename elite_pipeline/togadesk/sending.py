@@ -1,0 +1,119 @@
+"""How statements get to the server, and rows back: all of them go through here.
+
+Each one is counted, and a driver's error becomes one of the project's.
+
+What does not belong here: what to read and write (``transaction``), texts of statements (``bulk``,
+``packed``).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import Dialect
+
+from elite_pipeline.errors import PermanentError
+from elite_pipeline.togadesk.bulk import Statement, Statements, Values, in_batches
+from elite_pipeline.togadesk.failures import translate
+from elite_pipeline.togadesk.packed import PackedReader
+from elite_pipeline.togadesk.schema import Schema
+
+Count = Callable[[Literal["read", "write"]], None]
+
+
+class Sender:
+    """Sends the statements of one transaction.
+
+    Every method can raise the errors that ``TogadeskStore.run`` lists.
+
+    Attributes:
+        dialect: Of the server.
+    """
+
+    def __init__(
+        self, connection: sa.Connection, schema: Schema, statements: Statements, count: Count
+    ) -> None:
+        self.dialect: Dialect = connection.dialect
+        self._connection = connection
+        self._row_by_row = statements.row_by_row
+        self._most_bytes = schema.most_bytes
+        self._packed = PackedReader(connection.dialect, schema)
+        self._count = count
+
+    def read(self, query: sa.Select[Any], table: str) -> Sequence[Sequence[Any]]:
+        """Return the rows of a query."""
+        with self._sending("read", table):
+            return self._connection.execute(query).all()
+
+    def read_all(
+        self, declared: sa.Table, columns: Sequence[str], where: Mapping[str, object]
+    ) -> Sequence[Sequence[Any]]:
+        """Return the values of ``columns`` of rows whose columns have some values, by id."""
+        return self.read(_query(declared, columns, where), declared.name)
+
+    def read_in(
+        self,
+        declared: sa.Table,
+        columns: Sequence[str],
+        where: Mapping[str, object],
+        in_: tuple[str, Sequence[object]],
+    ) -> Sequence[Sequence[Any]]:
+        """Return the same of rows of which one column has one of some values, in no order.
+
+        Packed where that can be done.
+        """
+        if self._packed.can_read(declared, columns):
+            text = self._packed.query(declared.name, columns, where, in_)
+            with self._sending("read", declared.name):
+                count, document = tuple(self._as_it_is(text).one())
+            if (rows := self._packed.rows(count, document)) is not None:
+                return rows
+        name, values = in_
+        query = _query(declared, columns, where).where(declared.c[name].in_(values))
+        return self.read(query, declared.name)
+
+    def write(self, statement: sa.Delete, table: str) -> int:
+        """Send a statement that writes; return how many rows it matched."""
+        with self._sending("write", table):
+            return self._connection.execute(statement).rowcount
+
+    def write_rows(self, table: str, values: Sequence[Values], statement: Statement) -> int:
+        """Send rows in as few statements as they fit in; return how many rows were matched."""
+        if self._row_by_row:
+            with self._sending("write", table):
+                return self._connection.exec_driver_sql(statement.one, list(values)).rowcount
+        written = statement.written(values)
+        matched = 0
+        for start, end in in_batches(written, self._most_bytes):
+            text = statement.many(values[start:end], written[start:end])
+            with self._sending("write", table):
+                matched += self._as_it_is(text).rowcount
+        return matched
+
+    def _as_it_is(self, text: str) -> sa.CursorResult[Any]:
+        # else the driver would take a percent sign in a value for a mark
+        return self._connection.exec_driver_sql(text, None, {"no_parameters": True})
+
+    @contextmanager
+    def _sending(self, kind: Literal["read", "write"], table: str) -> Iterator[None]:
+        self._count(kind)
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            # The cause quotes values: it goes no further.
+            raise translate(error, url=self._connection.engine.url, table=table) from None
+        except UnicodeEncodeError:
+            raise PermanentError(
+                f"A value for the table {table!r} is not valid Unicode (half of a surrogate pair); "
+                "correct it in the source system."
+            ) from None
+
+
+def _query(
+    declared: sa.Table, columns: Sequence[str], where: Mapping[str, object]
+) -> sa.Select[Any]:
+    query = sa.select(*(declared.c[name] for name in columns)).order_by(declared.c.id)
+    for name, value in where.items():
+        query = query.where(declared.c[name] == value)
+    return query
