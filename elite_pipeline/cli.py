@@ -28,6 +28,9 @@ from elite_pipeline.sync.results import FlowResult
 
 logger = logging.getLogger(__name__)
 
+#: Exit status of a sync that came through, but not with every record (2 is a usage error).
+RECORDS_FAILED = 3
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
@@ -75,7 +78,7 @@ def sync(client: str, flows: tuple[str, ...], since: str | None, full: bool) -> 
         if results:
             _show(results)
     if any(result.failed for result in results):
-        sys.exit(2)
+        sys.exit(RECORDS_FAILED)
 
 
 def _show(results: list[FlowResult]) -> None:

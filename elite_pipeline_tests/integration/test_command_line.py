@@ -75,7 +75,7 @@ def test_failed_record_is_named_and_the_exit_status_tells(
 
     done = command("sync", "elite", "contacts")
 
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert f"{nobody} (permanent)" in done.stdout
     assert "Traceback" not in done.stderr
 
