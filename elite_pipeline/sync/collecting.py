@@ -6,6 +6,7 @@ process has loaded: a fifth of a flow's processor time, and more in a process as
 """
 
 import gc
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,15 +14,23 @@ from contextlib import contextmanager
 _SELDOM = (50_000, 20, 50)
 
 
+_guard = threading.Lock()
+_usual: list[tuple[int, int, int]] = []
+
+
 @contextmanager
 def seldom_collected() -> Iterator[None]:
-    """Look for garbage more seldom, for the length of a ``with`` block.
+    """Look for garbage more seldom, for the length of a ``with`` block, also of several at once.
 
     What is dropped and in no cycle is freed at once all the same.
     """
-    usual = gc.get_threshold()
-    gc.set_threshold(*_SELDOM)
+    with _guard:
+        _usual.append(gc.get_threshold() if not _usual else _usual[0])
+        gc.set_threshold(*_SELDOM)
     try:
         yield
     finally:
-        gc.set_threshold(*usual)
+        with _guard:
+            usual = _usual.pop()
+            if not _usual:
+                gc.set_threshold(*usual)

@@ -103,6 +103,7 @@ class _ReferenceFlow(Generic[R]):
         self._parser = RecordParser(kind.model)
         self._ahead = LookAhead(kind, self._store)
         self._waiting: list[Waiting] = []
+        self._attempts = 0
         self._changed_meanwhile = False
 
     def write_waiting(self) -> None:
@@ -127,7 +128,7 @@ class _ReferenceFlow(Generic[R]):
 
     def look_ahead(self, batch: _Batch[R]) -> _Batch[R]:
         """Return a batch with the rows that it is going to need."""
-        return replace(batch, glimpse=self._ahead.glimpse(batch.planned))
+        return replace(batch, glimpse=self._ahead.glimpse(batch.records, batch.planned))
 
     def _batch(self, uuids: list[str], parsed: Parsed[R], unreadable: list[Malformed]) -> _Batch[R]:
         records = list({record.uuid: record for record in parsed.records}.values())
@@ -172,13 +173,14 @@ class _ReferenceFlow(Generic[R]):
 
         for malformed in batch.malformed:
             fail(malformed.name, malformed.updated, PermanentError(malformed.reason))
-        self._waiting = []
+        self._waiting, self._attempts = [], 0
         outcomes = write_in_nets(
             batch.records,
             partial(self._write, batch.planned, [self._ahead.rows(batch.glimpse)]),
             lambda record, error: fail(record.uuid, record.updated, error),
         )
-        self._ahead.wrote(batch.records, batch.planned, outcomes)
+        # more than one attempt: an earlier one may have written what the last one found as it should be
+        self._ahead.wrote(batch.records, batch.planned, outcomes, at_once=self._attempts <= 1)
         handled: list[datetime] = []
         for outcome in outcomes:
             if outcome.change is not None:
@@ -195,9 +197,10 @@ class _ReferenceFlow(Generic[R]):
         progress.add(handled, failed)
 
     def note_changes_since(self, started: datetime | None, batch: _Batch[R]) -> None:
-        """Note whether a record was changed while the list was read: it is in the list twice then."""
+        """Note whether a record may have been changed while the list was read: it comes twice then."""
         newest = max((record.updated for record in batch.records), default=None)
-        if newest is not None and (started is None or newest >= started):
+        # not to the second: answers are put together before they are stamped, and clocks differ
+        if newest is not None and (started is None or newest >= started - self._context.lag):
             self._changed_meanwhile = True
 
     def count_vanished(self, listed: UuidSet) -> None:
@@ -224,6 +227,7 @@ class _ReferenceFlow(Generic[R]):
     def _write(
         self, planned: Planned, seen: list[list[Sequence[Any]] | None], records: Sequence[R]
     ) -> list[Outcome[R]]:
+        self._attempts += 1
         # what was seen before is true for the first attempt only
         holders = seen.pop() if seen else None
         outcomes, lookups = write_in_rounds(self._kind, self._store, records, planned, holders)

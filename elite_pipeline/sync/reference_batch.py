@@ -26,11 +26,18 @@ _UNWRITTEN = {True: Change("", "", "unchanged"), False: Change("", "", "inactive
 
 @dataclass(slots=True)
 class Outcome(Generic[R]):
-    """What became of one record: a change, or a refusal."""
+    """What became of one record: a change, or a refusal.
+
+    Attributes:
+        is_plain: Its batch came through at the first attempt, and nothing in it gave up, took over or
+            was refused a natural key that rows of others hold: nothing was written but what the
+            outcomes of the batch say.
+    """
 
     record: R
     change: Change | None = None
     refusal: PermanentError | None = None
+    is_plain: bool = False
 
 
 def plan(kind: Kind[R], store: TogadeskStore, records: Sequence[R]) -> Planned:
@@ -38,9 +45,9 @@ def plan(kind: Kind[R], store: TogadeskStore, records: Sequence[R]) -> Planned:
     planned: dict[str, dict[str, object] | PermanentError] = {}
     if kind.refers:
         return planned
-    # what goes wrong here in any other way is met again where the record's own net is
-    with suppress(Exception):
-        for record in records:
+    for record in records:
+        # what goes wrong here in any other way is met again where the record's own net is
+        with suppress(Exception):
             try:
                 planned[record.uuid] = kind.values(record, _NOTHING, store)
             except PermanentError as error:
@@ -94,10 +101,19 @@ def write_in_rounds(
         if not batch.freed_a_key:
             if (parked := batch.ring()) is None:
                 return done, lookups
-            store.run(partial(_park, kind.table, parked))
+            store.run(partial(_park, kind, parked))
         holders = None
         records = [outcome.record for outcome in refused]
         done = [outcome for outcome in done if outcome.refusal is None]
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A row that must make room for the moment: as it is, under which key, and what it is to hold."""
+
+    row: Row
+    key: str
+    values: dict[str, object]
 
 
 class Batch(Generic[R]):
@@ -132,13 +148,12 @@ class Batch(Generic[R]):
         self._adoptions: list[dict[str, object]] = []
         self._moved: list[tuple[Row, dict[str, object]]] = []
         self._claimed: dict[str, str] = {}
-        self._blocked: dict[str, tuple[int, str]] = {}
+        self._blocked: dict[str, tuple[Row, str, dict[str, object]]] = {}
+        self._attempts = 0
 
     def write(self, tx: Tx) -> None:
         """Do it; safe to be called again after a transaction that did not come through."""
-        self.outcomes, self._inserts, self._updates, self._adoptions = [], [], [], []
-        self._moved, self._update_columns = [], set()
-        self._claimed, self._blocked, self.freed_a_key = {}, {}, False
+        self._start_over()
         self.lookups = self._kind.look_up(tx, self._records, self._store)
         values: dict[str, dict[str, object]] = {}
         refused: dict[str, PermanentError] = {}
@@ -150,19 +165,20 @@ class Batch(Generic[R]):
                 values[record.uuid] = row
         # seen before, if at all, only once: a second attempt reads what the first one wrote
         found, self._holders = self._holders, None
+        was_seen_before = found is not None
+        keys = [fields[self._kind.key] for fields in values.values()]
         if found is None:
-            keys = [fields[self._kind.key] for fields in values.values()]
             found = find_holders(self._kind, self._store.client_id, tx, keys)
-        settled = self._settled(found, values)
-        own, holders = self._rows(tx, found, values, settled)
-        for record in self._records:
-            if record.uuid in refused:
-                outcome = Outcome(record, refusal=refused[record.uuid])
-            elif (kept := settled.get(record.uuid)) is not None:
-                outcome = self._settle(record, kept, values[record.uuid])
-            else:
-                outcome = self._decide(record, values[record.uuid], own, holders)
-            self.outcomes.append(outcome)
+        self._decide_all(tx, found, values, refused)
+        if was_seen_before and (self._adoptions or self._blocked or self._moved):
+            # whose row that is may have changed since it was seen
+            self._start_over()
+            found = find_holders(self._kind, self._store.client_id, tx, keys)
+            self._decide_all(tx, found, values, refused)
+        self._attempts += 1
+        is_plain = self._attempts == 1 and not (self._adoptions or self._blocked or self._moved)
+        for outcome in self.outcomes:
+            outcome.is_plain = is_plain
         self._kind.before_move(tx, self._moved)
         # nothing but what differs somewhere: the same columns in all rows of one statement
         columns = ["id", *(name for name in self._kind.owned if name in self._update_columns)]
@@ -175,6 +191,29 @@ class Batch(Generic[R]):
             self._kind.table,
             [{**row, **more} for row, more in zip(self._inserts, further, strict=True)],
         )
+
+    def _start_over(self) -> None:
+        self.outcomes, self._inserts, self._updates, self._adoptions = [], [], [], []
+        self._moved, self._update_columns = [], set()
+        self._claimed, self._blocked, self.freed_a_key = {}, {}, False
+
+    def _decide_all(
+        self,
+        tx: Tx,
+        found: Sequence[Sequence[Any]],
+        values: dict[str, dict[str, object]],
+        refused: Mapping[str, PermanentError],
+    ) -> None:
+        settled = self._settled(found, values)
+        own, holders = self._rows(tx, found, values, settled)
+        for record in self._records:
+            if record.uuid in refused:
+                outcome = Outcome(record, refusal=refused[record.uuid])
+            elif (kept := settled.get(record.uuid)) is not None:
+                outcome = self._settle(record, kept, values[record.uuid])
+            else:
+                outcome = self._decide(record, values[record.uuid], own, holders)
+            self.outcomes.append(outcome)
 
     def _values(self, record: R) -> dict[str, object] | PermanentError:
         if (planned := self._planned.get(record.uuid)) is not None:
@@ -222,7 +261,7 @@ class Batch(Generic[R]):
         return own, holders
 
     def _settle(self, record: R, row: Sequence[Any], values: dict[str, object]) -> Outcome[R]:
-        if row[self._owned] == [*values.values()]:
+        if [*row[self._owned]] == [*values.values()]:
             return Outcome(record, _UNWRITTEN[self._kind.is_active(record)])
         return self._update(record, Row(zip(self._columns, row, strict=True)), values)
 
@@ -242,7 +281,7 @@ class Batch(Generic[R]):
         if others and not kind.key_is_unique:
             # rows that mirror another record of the same name are none of this one's business
             others = [other for other in others if not other.referenceId]
-        conflict = self._conflict(record, key, row, others)
+        conflict = self._conflict(record, key, row, others, values)
         if conflict is not None:
             return Outcome(record, refusal=PermanentError(f"its {kind.key} {conflict}"))
         if row is not None:
@@ -258,11 +297,18 @@ class Batch(Generic[R]):
         self._inserts.append({"referenceId": record.uuid, **values})
         return self._done(record, values, "created")
 
-    def _conflict(self, record: R, key: str, row: Row | None, others: Sequence[Row]) -> str | None:
+    def _conflict(
+        self,
+        record: R,
+        key: str,
+        row: Row | None,
+        others: Sequence[Row],
+        values: dict[str, object],
+    ) -> str | None:
         """Say why the record cannot have its natural key; None: it can."""
         kind = self._kind
         if kind.key_is_unique:
-            if others and (reason := self._held(record, row, others[0])) is not None:
+            if others and (reason := self._held(record, row, others[0], values)) is not None:
                 return reason
             # only now: what is refused claims nothing from one who comes later and has it
             claimed_by = self._claimed.setdefault(key, record.uuid)
@@ -276,7 +322,9 @@ class Batch(Generic[R]):
             )
         return None
 
-    def _held(self, record: R, row: Row | None, holder: Row) -> str | None:
+    def _held(
+        self, record: R, row: Row | None, holder: Row, values: dict[str, object]
+    ) -> str | None:
         """Say why a unique natural key that a row holds cannot be the record's; None: it can."""
         kind, client_id = self._kind, self._store.client_id
         reason = kind.refusal(holder, client_id)
@@ -286,23 +334,19 @@ class Batch(Generic[R]):
             return f"is held by another row without a reference ({kind.table} {holder.id})"
         is_only_taken = kind.refusal(Row(holder, referenceId=None), client_id) is None
         if is_only_taken and kind.protection(row) is None:
-            self._blocked[record.uuid] = (row.id, holder.referenceId)
+            self._blocked[record.uuid] = (row, holder.referenceId, values)
         return reason
 
-    def ring(self) -> dict[str, object] | None:
-        """Break a ring of records whose rows have exchanged their natural keys, if there is one.
-
-        Returns:
-            An update that gives one of its rows a key that nobody else has, for the moment.
-        """
-        for start, (row_id, _) in self._blocked.items():
+    def ring(self) -> Parked | None:
+        """Return one of a ring of records whose rows have exchanged their natural keys, if any."""
+        for start, (row, _, values) in self._blocked.items():
             passed: set[str] = set()
             uuid = start
             while uuid in self._blocked and uuid not in passed:
                 passed.add(uuid)
                 uuid = self._blocked[uuid][1]
             if uuid == start:
-                return {"id": row_id, self._kind.key: start}
+                return Parked(row, start, values)
         return None
 
     def _update(self, record: R, row: Row, values: dict[str, object]) -> Outcome[R]:
@@ -329,5 +373,8 @@ class Batch(Generic[R]):
         return Outcome(record, change=Change(record.uuid, label, action, fields))
 
 
-def _park(table: str, row: dict[str, object], tx: Tx) -> None:
-    tx.update(table, [row])
+def _park(kind: Kind[R], parked: Parked, tx: Tx) -> None:
+    """Break a ring: give one of its rows a key that nobody else has, for the moment."""
+    # already now: afterwards nobody could tell what its key was
+    kind.before_move(tx, [(parked.row, parked.values)])
+    tx.update(kind.table, [{"id": parked.row.id, kind.key: parked.key}])

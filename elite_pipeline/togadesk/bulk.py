@@ -100,6 +100,15 @@ class RowReader:
         return list(zip(*columns, strict=True)) if columns else [()] * len(rows)
 
 
+def quoting(dialect: Dialect) -> Callable[[str], str]:
+    """Return what quotes names for statements that are sent as they are, without parameters."""
+    quote = dialect.identifier_preparer.quote
+    if dialect.name == "sqlite":
+        return quote
+    # written twice for a driver that would take it for the mark of a parameter
+    return lambda name: quote(name).replace("%%", "%")
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """A statement for any number of rows.
@@ -119,8 +128,10 @@ class Statement:
     names: tuple[str, ...] = ()
 
     def written(self, rows: Sequence[Values]) -> list[str]:
-        """Write rows; each has a value at least."""
+        """Write rows, one by one."""
         before, behind = self.row
+        if rows and not rows[0]:
+            return [f"{before}{behind}"] * len(rows)
         columns = map(of_all, zip(*rows, strict=True))
         return [f"{before}{', '.join(row)}{behind}" for row in zip(*columns, strict=True)]
 
@@ -142,7 +153,7 @@ class Statements:
     """Builds the statements of one dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self._quote = dialect.identifier_preparer.quote
+        self._quote = quoting(dialect)
         self.row_by_row = dialect.name == "sqlite"
         self._mark = "?" if self.row_by_row else "%s"
         self.insert = lru_cache(maxsize=64)(self._insert)

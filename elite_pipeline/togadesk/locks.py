@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
+import pymysql
 import sqlalchemy as sa
 
 from elite_pipeline.errors import SystemicError, TransientError
@@ -77,11 +78,7 @@ def _refused(name: str, wait_seconds: float) -> TransientError:
 @contextmanager
 def _on_server(engine: sa.Engine, name: str, wait_seconds: float) -> Iterator[None]:
     full = lock_name(engine.url.database, name)
-    try:
-        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    except sa.exc.DBAPIError as error:
-        raise translate(error, url=engine.url, table=None) from None
-    with connection:
+    with _connect(engine) as connection:
         try:
             connection.execute(sa.text(f"SET SESSION wait_timeout = {_IDLE}"))
             obtained = _ask(connection, full, wait_seconds)
@@ -94,6 +91,29 @@ def _on_server(engine: sa.Engine, name: str, wait_seconds: float) -> Iterator[No
             yield
         finally:
             _release(connection, full, describe(engine.url))
+
+
+def _connect(engine: sa.Engine) -> sa.Connection:
+    try:
+        try:
+            return _autocommitting(engine)
+        except pymysql.MySQLError:
+            # raw, as it comes from setting the mode: a connection that had just died in the pool
+            engine.dispose()
+            return _autocommitting(engine)
+    except sa.exc.DBAPIError as error:
+        raise translate(error, url=engine.url, table=None) from None
+    except pymysql.MySQLError:
+        raise TransientError(f"The connection to {describe(engine.url)} was lost.") from None
+
+
+def _autocommitting(engine: sa.Engine) -> sa.Connection:
+    connection = engine.connect()
+    try:
+        return connection.execution_options(isolation_level="AUTOCOMMIT")
+    except BaseException:
+        connection.invalidate()
+        raise
 
 
 def _ask(connection: sa.Connection, full: str, wait_seconds: float) -> bool:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from pydantic_core import from_json
 from sqlalchemy.engine.interfaces import Dialect
 
+from elite_pipeline.togadesk.bulk import quoting
 from elite_pipeline.togadesk.literals import of_all
 from elite_pipeline.togadesk.schema import Schema
 
@@ -34,7 +35,7 @@ class PackedReader:
     """
 
     def __init__(self, dialect: Dialect, schema: Schema) -> None:
-        self._quote = dialect.identifier_preparer.quote
+        self._quote = quoting(dialect)
         self._schema = schema
         version = getattr(dialect, "server_version_info", None) or (0,)
         since = _SINCE_MARIADB if getattr(dialect, "is_mariadb", False) else _SINCE_MYSQL

@@ -108,7 +108,7 @@ class ReferenceIndex:
         self._spill_after = spill_after
         self._scans: dict[str, int] = {}
         self._seen: dict[str, int] = {}
-        #: Rows inserted by this store since its table was read; None after a rollback: not certain.
+        #: Rows inserted by this store since its table was read; None: not certain.
         self._inserted: dict[str, int | None] = {}
         self._filters: dict[str, _Filter] = {}
         # The empty name is a temporary file that SQLite deletes, also when the process dies.
@@ -152,10 +152,13 @@ class ReferenceIndex:
         """Note that this store has inserted so many rows, and the references among them."""
         if table not in self._seen:
             return
+        packed = [*map(_packed, references)]
         before = self._inserted[table]
-        self._inserted[table] = None if before is None else before + rows
-        for reference in references:
-            self._filters[table].add(_packed(reference))
+        # into a row without a reference somebody else can write one
+        is_certain = before is not None and len(packed) == rows
+        self._inserted[table] = (before or 0) + rows if is_certain else None
+        for reference in packed:
+            self._filters[table].add(reference)
 
     def candidates(
         self, source: ReferenceSource, table: str, references: Collection[str]

@@ -54,7 +54,8 @@ class TogadeskStore:
     """The helpdesk's database, seen by one client.
 
     One store serves one run: what it has learnt about references is not told of other processes'
-    later changes. It may be shared by threads; their transactions take turns.
+    later changes. It may be shared by threads; their transactions take turns, but for reads that
+    are run beside them (:meth:`run_beside`).
 
     Args:
         engine: From ``togadesk.connect``; stays open when the store is closed.

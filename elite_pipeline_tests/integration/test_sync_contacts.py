@@ -1,5 +1,6 @@
 """Contacts -> people, on every kind of helpdesk."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from elite_pipeline.sandbox.toga2 import Shift
 from elite_pipeline.sync.context import Options
 from elite_pipeline.sync.flows import run_flow
+from elite_pipeline.toga2.client import Toga2Client
+from elite_pipeline.toga2.wire import Resource
 from elite_pipeline_tests.support.helpdesks import ALL_PARAMS
 from elite_pipeline_tests.support.reference_data import (
     TEXTS,
@@ -398,6 +401,30 @@ class TestConflicts:
         assert [flow for flow, _, _ in systems.reported] == ["contacts"]
 
 
+class TestTheirTickets:
+    @ONE_KIND
+    def test_they_follow_addresses_that_were_exchanged(self, systems: Systems) -> None:
+        uuids = [
+            add_contact(systems, f"p{number}@example.com", seconds=number) for number in range(2)
+        ]
+        systems.sync("contacts")
+        ids = {row["referenceId"]: row["id"] for row in people(systems).values()}
+        for number, uuid in enumerate(uuids):
+            by_hand(
+                systems,
+                "tickets",
+                userid=ids[uuid],
+                email=f"p{number}@example.com",
+                referenceId=uuid,
+            )
+            rename(systems, uuid, f"p{1 - number}@example.com", 100 + number)
+        assert counts(systems.sync("contacts")) == {"updated": 2}
+        found = rows(systems, "tickets", "referenceId", "email")
+        assert {row["referenceId"]: row["email"] for row in found} == {
+            uuid: f"p{1 - number}@example.com" for number, uuid in enumerate(uuids)
+        }
+
+
 class TestInactiveAndVanished:
     @ONE_KIND
     def test_one_that_is_switched_off_is_kept_and_counted(self, systems: Systems) -> None:
@@ -439,6 +466,34 @@ class TestInactiveAndVanished:
         with systems.open(page_size=3) as context:
             result = run_flow("contacts", context, Options(full=True))
         assert counts(result) == {"unchanged": 6, "vanished": 1}
+
+    @ONE_KIND
+    def test_one_that_changed_just_before_the_first_answer_may_come_twice_too(
+        self, systems: Systems, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        uuids = [
+            add_contact(systems, f"p{number}@example.com", seconds=number) for number in range(7)
+        ]
+        systems.sync("contacts")
+        systems.toga2_store.delete("elite", "contacts", uuids[-1])
+        fetch = Toga2Client._fetch_page
+
+        def fetch_and_edit(self: Toga2Client, resource: Resource, *more: object) -> list[object]:
+            page = fetch(self, resource, *more)  # type: ignore[arg-type]
+            started = self.list_started(resource)
+            if resource.route == "contacts" and started is not None and uuids:
+                second_before = started - timedelta(seconds=1)
+                body = {"title": "T"}
+                systems.toga2_store.update(
+                    "elite", "contacts", uuids[0], body, updated=second_before
+                )
+                uuids.clear()
+            return page
+
+        monkeypatch.setattr(Toga2Client, "_fetch_page", fetch_and_edit)
+        with systems.open(page_size=3) as context:
+            result = run_flow("contacts", context, Options(full=True))
+        assert result.vanished == 1
 
     @ONE_KIND
     def test_a_malformed_one_has_not_vanished(self, systems: Systems) -> None:

@@ -1,14 +1,22 @@
 """Batches that depend on the one before them, on every kind of helpdesk.
 
-Their rows are looked up while the batch before is still being written: what it writes must count.
+Their rows are looked up while the batch before is still being written: what it writes must count, and
+so must what people do meanwhile.
 """
+
+import threading
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from elite_pipeline.sync import reference
+from elite_pipeline.sync.contacts import Contacts
 from elite_pipeline.sync.context import Options
 from elite_pipeline.sync.flows import run_flow
+from elite_pipeline.sync.look_ahead import Glimpse, LookAhead
 from elite_pipeline.sync.results import FlowResult
+from elite_pipeline.toga2.models import Contact
+from elite_pipeline_tests.support.helpdesks import ALL_PARAMS
 from elite_pipeline_tests.support.reference_data import (
     add,
     add_contact,
@@ -16,6 +24,7 @@ from elite_pipeline_tests.support.reference_data import (
     change,
     reasons,
     rows,
+    set_columns,
 )
 from elite_pipeline_tests.support.systems import Systems
 
@@ -89,3 +98,145 @@ def test_one_group_is_adopted_once_where_names_may_stand_twice(systems: Systems)
     result = sync(systems, "teams")
     assert (result.adopted, result.created, result.failed) == (1, len(uuids) - 1, 0)
     assert set(mirrored(systems, "groups", "name")) == set(uuids)
+
+
+@pytest.fixture
+def _second_is_seen_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the first batch be written only when the second one has been looked up."""
+    seen: list[bool] = []
+    second = threading.Event()
+    glimpse: Callable[..., Glimpse | None] = LookAhead.glimpse
+    write: Callable[..., None] = reference._ReferenceFlow.write_batch
+
+    def counted(self: LookAhead[Contact], *arguments: Sequence[object]) -> Glimpse | None:
+        found = glimpse(self, *arguments)
+        seen.append(found is not None)
+        if len(seen) > 1:
+            second.set()
+        return found
+
+    def held_back(*arguments: object) -> None:
+        assert second.wait(10)
+        write(*arguments)
+
+    monkeypatch.setattr(LookAhead, "glimpse", counted)
+    monkeypatch.setattr(reference._ReferenceFlow, "write_batch", held_back)
+
+
+def in_pairs(systems: Systems) -> FlowResult:
+    with systems.open(page_size=2) as context:
+        return run_flow("contacts", context)
+
+
+@pytest.mark.usefixtures("_second_is_seen_first")
+def test_what_half_a_batch_wrote_before_it_failed_counts(systems: Systems) -> None:
+    """A duplicate that only the server sees (é = e) stands behind a move that MyISAM does not undo."""
+    by_hand(systems, "people", 2, email="jose@example.com")
+    moves = "00000000-0000-4000-9000-000000000001"
+    by_hand(systems, "people", email="k1@example.com", referenceId=moves)
+    add_contact(systems, "k2@example.com", seconds=1, uuid=moves)
+    equal = add_contact(systems, "jos\N{LATIN SMALL LETTER E WITH ACUTE}@example.com", seconds=2)
+    takes = add_contact(systems, "k1@example.com", seconds=3)
+    add_contact(systems, "k3@example.com", seconds=4)
+    result = in_pairs(systems)
+    assert moves in mirrored(systems, "people", "email")
+    assert mirrored(systems, "people", "email")[takes] == "k1@example.com"
+    assert set(reasons(result)) <= {equal}
+
+
+@pytest.mark.usefixtures("_second_is_seen_first")
+def test_a_reference_in_the_other_case_is_the_same_one(systems: Systems) -> None:
+    gives = "aaaaaaaa-0000-4000-9000-000000000001"
+    by_hand(systems, "people", email="a@example.com", referenceId=gives.upper())
+    add_contact(systems, "z@example.com", seconds=1, uuid=gives)
+    add_contact(systems, "y@example.com", seconds=2)
+    takes = add_contact(systems, "a@example.com", seconds=3)
+    add_contact(systems, "x@example.com", seconds=4)
+    assert reasons(in_pairs(systems)) == {}
+    assert mirrored(systems, "people", "email")[takes] == "a@example.com"
+
+
+@pytest.mark.usefixtures("_second_is_seen_first")
+def test_a_defect_in_one_record_hides_nothing_of_the_others(
+    systems: Systems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = Contacts.values
+
+    def with_a_defect(self: Contacts, record: Contact, *more: object) -> dict[str, object]:
+        if record.title == "boom":
+            raise RuntimeError("a defect")
+        return values(self, record, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Contacts, "values", with_a_defect)
+    by_hand(systems, "people", email="team@example.com")
+    broken = add_contact(systems, "boom@example.com", seconds=1, title="boom")
+    first = add_contact(systems, "team@example.com", seconds=2)
+    second = add_contact(systems, "team@example.com", seconds=3)
+    other = add_contact(systems, "other@example.com", seconds=4)
+    result = in_pairs(systems)
+    assert set(reasons(result)) == {broken, second}
+    assert set(mirrored(systems, "people", "email")) >= {first, other}
+
+
+def test_an_unforeseen_error_while_looking_ahead_stops_nothing(
+    systems: Systems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*arguments: object) -> None:
+        raise RuntimeError(f"{len(arguments)}")
+
+    monkeypatch.setattr("elite_pipeline.togadesk.TogadeskStore.run_beside", failing)
+    add_contact(systems, "ada@example.com")
+    assert sync(systems).created == 1
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, edit: Callable[[], object]) -> None:
+    """Let people do something between the look ahead and the write."""
+    write = reference._ReferenceFlow.write_batch
+
+    def edited(*arguments: object) -> None:
+        edit()
+        write(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reference._ReferenceFlow, "write_batch", edited)
+
+
+def test_one_who_became_an_administrator_meanwhile_is_not_adopted(
+    systems: Systems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = by_hand(systems, "people", email="boss@example.com", name="Boss")
+    add_contact(systems, "boss@example.com")
+    meanwhile(monkeypatch, lambda: set_columns(systems, "people", row, type="admin"))
+    assert sync(systems).failed == 1
+    assert rows(systems, "people", "name", "referenceId") == [{"name": "Boss", "referenceId": None}]
+
+
+def test_one_who_was_deleted_meanwhile_is_made_anew(
+    systems: Systems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_hand(systems, "people", email="gone@example.com", name="Gone")
+    uuid = add_contact(systems, "gone@example.com")
+    meanwhile(monkeypatch, lambda: systems.helpdesk.execute("DELETE FROM people"))
+    assert sync(systems).created == 1
+    assert mirrored(systems, "people", "email") == {uuid: "gone@example.com"}
+
+
+def test_a_group_of_that_name_made_meanwhile_is_adopted(
+    systems: Systems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid = add(systems, "ticket-teams", {"name": "Team"})
+    meanwhile(monkeypatch, lambda: by_hand(systems, "groups", name="Team"))
+    assert sync(systems, "teams").adopted == 1
+    assert mirrored(systems, "groups", "name") == {uuid: "Team"}
+
+
+@pytest.mark.parametrize("helpdesk", ALL_PARAMS[:1], indirect=True)
+@pytest.mark.parametrize(("seconds", "is_believed"), [(0.5, True), (1.5, False)])
+def test_what_was_seen_long_ago_is_read_again(
+    systems: Systems, seconds: float, is_believed: bool
+) -> None:
+    now = [100.0]
+    with systems.helpdesk.store() as store:
+        ahead: LookAhead[Contact] = LookAhead(Contacts(), store, clock=lambda: now[0])
+        glimpse = Glimpse([], frozenset({"a@example.com"}), after=0, taken=now[0])
+        now[0] += seconds
+        assert (ahead.rows(glimpse) is not None) is is_believed

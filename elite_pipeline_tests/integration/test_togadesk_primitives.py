@@ -260,6 +260,22 @@ def test_what_failed_is_rolled_back_where_that_is_possible(helpdesk: Helpdesk) -
     assert len(left) == (1 if helpdesk.shape == "legacy" else 0)
 
 
+def test_rows_may_leave_every_column_to_its_neutral_value(helpdesk: Helpdesk) -> None:
+    with helpdesk.store() as store:
+        store.run(lambda tx: tx.insert("groups", [{}, {}]))
+        assert len(store.run(lambda tx: tx.select("groups", ["id"]))) == 2
+
+
+@SERVERS_ONLY
+def test_a_further_column_may_have_any_name(helpdesk: Helpdesk) -> None:
+    assert helpdesk.server is not None
+    database = helpdesk.engine.url.database
+    helpdesk.server.execute(f"ALTER TABLE {database}.people ADD COLUMN `share %% of` int NOT NULL")
+    with helpdesk.store() as store:
+        store.run(lambda tx: tx.insert("people", [person(1)]))
+    assert helpdesk.rows("SELECT COUNT(*) FROM people WHERE email = 'p1@elite.example'") == [(1,)]
+
+
 def test_a_transaction_does_not_nest(helpdesk: Helpdesk) -> None:
     with helpdesk.store() as store, pytest.raises(RuntimeError, match="already running"):
         store.run(lambda _: store.run(lambda tx: tx.select("people", ["id"])))

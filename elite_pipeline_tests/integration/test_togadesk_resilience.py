@@ -79,6 +79,17 @@ def test_a_connection_that_died_in_the_pool_is_no_failure(
 
 
 @ON_SERVERS
+def test_a_lock_is_taken_although_the_connections_in_the_pool_have_just_died(
+    helpdesk: Helpdesk,
+) -> None:
+    with helpdesk.store() as store:
+        assert people(store) == 0
+        assert kill_connections(helpdesk) == 1
+        with store.lock("names", 1.0):
+            assert people(store) == 0
+
+
+@ON_SERVERS
 def test_tries_are_bounded(helpdesk: Helpdesk) -> None:
     pauses: list[float] = []
 
