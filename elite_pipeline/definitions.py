@@ -36,7 +36,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             settings.toga2_url,
         )
     for problem in registry.problems.values():
-        logger.error("%s\nIts runs fail until this is mended; the other clients run.", problem)
+        logger.error("%s\nIt does not run until this is mended; the other clients do.", problem)
     if (wrong := _sentry_problem(settings)) is not None:
         logger.error("%s\nAll runs fail until this is mended.", wrong)
     partitions = client_partitions(registry)

@@ -1,7 +1,7 @@
 """What an operator can choose for a run, in the launchpad and the backfill dialog."""
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, field_validator
 
 
 class SyncConfig(dg.Config):
@@ -22,3 +22,9 @@ class SyncConfig(dg.Config):
             "for many records. Also counts what has vanished from TOGA 2."
         ),
     )
+
+    @field_validator("full", mode="before")
+    @classmethod
+    def _null_is_the_default(cls, full: object) -> object:
+        # the launchpad allows it
+        return False if full is None else full

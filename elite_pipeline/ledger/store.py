@@ -1,9 +1,8 @@
 """What the pipeline remembers between runs. See :mod:`elite_pipeline.ledger.tables`."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -80,9 +79,11 @@ class Ledger:
                 "PIPELINE_DATABASE_URL: expected an SQLAlchemy URL such as "
                 "sqlite:////var/lib/elite_pipeline.sqlite or mysql+pymysql://user:password@host/db."
             ) from None
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            with suppress(OSError):  # else said when it is first used
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        if parsed.get_backend_name() != "sqlite" and "@" in (parsed.database or ""):
+            raise ConfigurationError(
+                "PIPELINE_DATABASE_URL has an @ behind its host: write @, / and : in a user's name or "
+                "password as %40, %2F and %3A."
+            )
         self._place = parsed.render_as_string(hide_password=True)
         self._is_ready = False
 

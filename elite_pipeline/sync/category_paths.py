@@ -20,7 +20,7 @@ CHOICE_SEPARATOR = ","
 
 _SPECIAL = re.compile(r"[&,<>\x00-\x1f\x7f\U00010000-\U0010ffff]|^\s|\s$")
 
-_LOOP = "its parents form a loop"
+_LOOP = "its parents form a loop; give one of them another parent in TOGA 2"
 
 
 def encode_name(name: str) -> str:
@@ -71,7 +71,9 @@ def flatten(nodes: Sequence[Node]) -> Tree:
     children: dict[str | None, list[Node]] = {}
     for node in by_uuid.values():
         if node.parent is not None and node.parent not in by_uuid:
-            tree.broken[node.uuid] = f"its parent {node.parent} does not exist"
+            tree.broken[node.uuid] = (
+                f"its parent {node.parent} does not exist; give it another one in TOGA 2"
+            )
         else:
             children.setdefault(node.parent, []).append(node)
     _walk(tree, children)

@@ -37,6 +37,10 @@ class Contacts(Kind[Contact]):
                 "has no e-mail address, which is what the helpdesk knows a person by; "
                 "enter one in TOGA 2"
             )
+        if "@" not in email:
+            raise PermanentError(
+                "has an e-mail address without an @, which is none; correct it in TOGA 2"
+            )
         # first: where there is no name, the address stands in for it
         address = store.fit("people", "email", email)
         name = f"{(record.first_name or '').strip()} {(record.last_name or '').strip()}".strip()
@@ -83,4 +87,7 @@ class Contacts(Kind[Contact]):
         """Leave administrators alone, also one who was a contact first (sync.md 3)."""
         if row["type"] == "user":
             return None
-        return f"belongs to an administrator of the helpdesk (people {row.id})"
+        return (
+            f"belongs to an administrator of the helpdesk (people {row.id}), whose rows are never "
+            "written; change the address in TOGA 2"
+        )

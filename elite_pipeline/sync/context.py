@@ -123,6 +123,8 @@ class FlowRun:
     def start(self) -> datetime | None:
         """Return the instant behind which to read, the overlap included; None: read everything."""
         if self.options.full:
+            # for the result alone
+            self._stored()
             return None
         origin = max(self.options.since or self._stored(), BEGINNING)
         self._started_from = origin - self.context.lag
@@ -153,6 +155,11 @@ class FlowRun:
                 "what earlier runs had left waiting"
             )
         return False
+
+    def remember_all(self) -> None:
+        """After a run that read everything: what the ledger has seen holds for the runs to come."""
+        if self.options.full and self.context.ledger.watermark(self.flow) is None:
+            self.context.ledger.set_watermark(self.flow, wire.format_time(self._stored()))
 
     @property
     def advanced_to(self) -> datetime | None:

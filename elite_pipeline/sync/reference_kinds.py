@@ -127,7 +127,13 @@ class Kind(ABC, Generic[R]):
         if (protection := self.protection(holder)) is not None:
             return protection
         if holder.clientid != client_id:
-            return f"belongs to client {holder.clientid} of the helpdesk ({self.table} {holder.id})"
+            return (
+                f"belongs to client {holder.clientid} of the helpdesk ({self.table} {holder.id}); "
+                "change it there or in TOGA 2"
+            )
         if holder.referenceId:
-            return f"already belongs to {holder.referenceId} ({self.table} {holder.id})"
+            return (
+                f"already belongs to {holder.referenceId} ({self.table} {holder.id}); change one of "
+                "the two in TOGA 2"
+            )
         return None

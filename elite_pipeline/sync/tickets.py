@@ -73,6 +73,7 @@ def run_tickets(context: FlowContext, options: Options) -> FlowResult:
     flow.write_tickets(after)
     flow.write_notes(after)
     run.advance(flow.progress.reached)
+    run.remember_all()
     if run.advanced_to is not None:
         context.ledger.forget_before(FLOW, wire.format_time(run.advanced_to - context.lag))
     return run.result()

@@ -71,6 +71,12 @@ def create(url: str) -> sa.Engine:
 def _mysql(url: sa.URL) -> sa.Engine:
     if not url.database:
         raise ConfigurationError(f"{SETTING} names no database; it looks like {_EXAMPLE}.")
+    if "@" in url.database:
+        # what is taken for the database is most likely the end of a password
+        raise ConfigurationError(
+            f"{SETTING} has an @ behind its host: write @, / and : in a user's name or password as "
+            "%40, %2F and %3A."
+        )
     options: dict[str, Any] = {
         "charset": "utf8mb4",
         "sql_mode": SQL_MODE,

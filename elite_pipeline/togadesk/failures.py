@@ -228,7 +228,7 @@ def missing_columns(table: str, columns: list[str], place: str) -> str:
     verb = "is" if len(columns) < 2 else "are"
     return (
         f"{names} {verb} missing in {place}: upgrade TOGaDesk, or add what is missing (names and "
-        "types: docs/assumptions.md)."
+        "types: elite_pipeline/togadesk/tables.py)."
     )
 
 

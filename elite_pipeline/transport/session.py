@@ -187,7 +187,8 @@ class Transport:
                     attempt=attempt,
                 )
                 if status < 300:
-                    return Answer(status, answer_headers, self._parsed(parse, content, what))
+                    parsed = self._parsed(parse, content, what, answer_headers)
+                    return Answer(status, answer_headers, parsed)
                 error = self._status_error(what, status, answer_headers, read_error(content))
                 wait = self._wait_before_retry(error, status, answer_headers, attempt, repeatable)
             except _NoAnswerError as no_answer:
@@ -262,11 +263,21 @@ class Transport:
                     )
                 )
 
-    def _parsed(self, parse: Callable[[bytes], T], content: bytes, what: str) -> T:
+    def _parsed(
+        self, parse: Callable[[bytes], T], content: bytes, what: str, headers: Mapping[str, str]
+    ) -> T:
         try:
             return parse(content)
         except ValueError as error:
-            raise _NoAnswerError("the answer's body is cut or not valid JSON", sent=True) from error
+            reason = "the answer's body is cut or not valid JSON"
+            kind = headers.get("Content-Type", "")
+            if "json" not in kind.lower():
+                named = self.redact(kind)[:60] or "of no named kind"
+                reason = (
+                    f"the answer is not JSON but {named}; if it stays so, something else answers "
+                    f"there. {self._unreachable}"
+                ).removesuffix(".")
+            raise _NoAnswerError(reason, sent=True) from error
         except RecursionError:
             # it came whole, and would come like that again
             raise PermanentError(

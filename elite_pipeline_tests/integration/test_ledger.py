@@ -188,3 +188,17 @@ def test_a_host_that_is_not_there_is_one_clear_message_without_the_password() ->
     with pytest.raises(SystemicError, match="PIPELINE_DATABASE_URL") as caught:
         ledger.category_paths()
     assert "the-password" not in str(caught.value)
+
+
+def test_a_password_that_is_not_encoded_is_told_and_not_shown() -> None:
+    with pytest.raises(ConfigurationError, match="%40, %2F and %3A") as caught:
+        Ledger("mysql+pymysql://u:p@b/s3cret@127.0.0.1/db", "elite")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_folder_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'typo' / 'ledger.sqlite'}", "elite")
+    with pytest.raises(SystemicError, match="PIPELINE_DATABASE_URL"):
+        ledger.watermark("contacts")
+    ledger.close()
+    assert not (tmp_path / "typo").exists()

@@ -8,6 +8,7 @@ import pytest
 from elite_pipeline.sandbox.toga2 import Shift
 from elite_pipeline.sync.context import Options
 from elite_pipeline.sync.flows import run_flow
+from elite_pipeline.sync.watermarks import BEGINNING
 from elite_pipeline.toga2.client import Toga2Client
 from elite_pipeline.toga2.wire import Resource
 from elite_pipeline_tests.support.helpdesks import ALL_PARAMS
@@ -399,6 +400,30 @@ class TestConflicts:
         assert counts(result) == {"created": 999, "failed": 1}
         assert "email" in reasons(result)[uuid]
         assert [flow for flow, _, _ in systems.reported] == ["contacts"]
+
+
+class TestAddresses:
+    @ONE_KIND
+    @pytest.mark.parametrize("wrong", ["5", "not an address", "ada"])
+    def test_what_is_no_address_never_takes_the_place_of_one(
+        self, systems: Systems, wrong: str
+    ) -> None:
+        uuid = add_contact(systems, "ada@example.com")
+        systems.sync("contacts")
+        rename(systems, uuid, wrong, 1)
+        result = systems.sync("contacts")
+        assert counts(result) == {"failed": 1}
+        assert "without an @" in reasons(result)[uuid]
+        assert set(people(systems)) == {"ada@example.com"}
+
+    @ONE_KIND
+    def test_a_full_run_shows_the_watermark_also_when_a_record_fails(
+        self, systems: Systems
+    ) -> None:
+        add_contact(systems, None)
+        result = systems.sync("contacts", full=True)
+        assert counts(result) == {"failed": 1}
+        assert result.watermark_before == result.watermark_after == BEGINNING
 
 
 class TestTheirTickets:

@@ -529,6 +529,14 @@ def test_repair_orders_are_refused_in_one_message(systems: Systems) -> None:
     assert "REPAIR_ORDERS" in str(error)
 
 
+def test_a_full_run_leaves_a_memory_that_later_runs_go_by(systems: Systems, desk: Desk) -> None:
+    desk.note(desk.ticket("First", 1), "<p>reply</p>", 2)
+    systems.sync(FLOW, full=True)
+    systems.sync(FLOW, full=True)
+    again = systems.sync(FLOW)
+    assert (again.remarks, again.updated, again.sql_writes) == ((), 0, 0)
+
+
 class _PullThePlugError(BaseException):
     """Ends a run as a killed process ends: nothing in the engine may catch it."""
 

@@ -171,6 +171,13 @@ class TestWhatIsTriedAgain:
                 caller.call()
             assert len(server.requests) == 3
 
+    def test_a_page_where_an_answer_should_be_says_what_to_check(self) -> None:
+        page = Reply(200, b"<html>sign in</html>", {"Content-Type": "text/html; charset=utf-8"})
+        with answered(page) as (_, caller), pytest.raises(TransientError) as caught:
+            caller.call()
+        assert "is not JSON but text/html" in str(caught.value)
+        assert "Check " in str(caught.value)
+
     def test_a_write_that_is_harmless_to_repeat(self) -> None:
         with answered(error(500), FINE) as (server, caller):
             caller.call("PATCH", body=b"{}", repeatable=True)

@@ -166,3 +166,8 @@ def test_definitions_load_in_a_fresh_interpreter_without_the_engine(tmp_path: Pa
         env=environ,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_null_in_the_launchpad_is_the_default() -> None:
+    config = SyncConfig.model_validate({"since": None, "full": None})
+    assert (config.since, config.full) == (None, False)

@@ -29,6 +29,7 @@ def test_accepted_urls(url: str, driver: str) -> None:
         ("mysql://u:s3cret@h:port/db", "not a database URL"),
         ("postgresql://u:s3cret@h/db", "'postgresql', which is not supported"),
         ("mysql+pymysql://u:s3cret@h", "names no database"),
+        ("mysql+pymysql://u:p@h/s3cret@host/db", "%40, %2F and %3A"),
     ],
 )
 def test_an_unusable_url_is_one_message_without_the_password(url: str, says: str) -> None:
