@@ -4,4 +4,5 @@ pytest_plugins = [
     "elite_pipeline_tests.support.mariadb",
     "elite_pipeline_tests.support.helpdesks",
     "elite_pipeline_tests.support.systems",
+    "elite_pipeline_tests.support.tickets",
 ]

@@ -162,7 +162,7 @@ def credentials(clients_file: Path) -> None:
 @click.option("--teams", type=click.IntRange(0), help="How many teams.")
 @click.option("--predefined-replies", type=click.IntRange(0), help="How many predefined replies.")
 @click.option("--categories", type=click.IntRange(0), help="How many categories, in three levels.")
-@click.option("--tickets", type=click.IntRange(0), help="How many tickets.")
+@click.option("--tickets", type=click.IntRange(0), help="How many tickets, or repair orders.")
 @click.option("--notes-per-ticket", type=click.IntRange(0), help="How many notes, on average.")
 @click.option("--dirty", is_flag=True, help="Add a few records that cannot be carried over.")
 @click.option("--keep", is_flag=True, help="Leave a client that has records as it is.")
@@ -200,7 +200,8 @@ def _fill(
     store: Store, client: SandboxClient, sizes: Sizes, *, seed: int, dirty: bool, keep: bool
 ) -> None:
     """Fill in one client, with a progress bar where somebody watches."""
-    present = store.count(client.name, "contacts") + store.count(client.name, "tickets")
+    routes = ("contacts", client.job_kind.job.route)
+    present = any(store.count(client.name, route) for route in routes)
     if present and keep:
         click.echo(f"{client.name}: has data already, kept")
         return
@@ -236,7 +237,12 @@ def _fill(
 @port_option
 @_clients_option
 @click.option("--client", "name", required=True, help="Whose records to edit.")
-@click.option("--tickets", type=click.IntRange(0), default=0, help="How many tickets to change.")
+@click.option(
+    "--tickets",
+    type=click.IntRange(0),
+    default=0,
+    help="How many tickets, or repair orders, to change.",
+)
 @click.option("--notes", type=click.IntRange(0), default=0, help="How many notes to write.")
 @click.option("--contacts", type=click.IntRange(0), default=0, help="How many contacts to change.")
 @click.option("--seed", type=int, help="What is edited follows from it; from the time by default.")
@@ -256,7 +262,9 @@ def edit(
             raise click.ClickException(f"no client {name!r}; there are: {', '.join(clients)}")
         dice = Dice(f"edit/{time.time_ns() if seed is None else seed}")
         caller = Caller(port, clients[name])
-        for line in make_edits(caller, dice, tickets=tickets, notes=notes, contacts=contacts):
+        kind = clients[name].job_kind
+        counts = {"tickets": tickets, "notes": notes, "contacts": contacts}
+        for line in make_edits(caller, dice, kind=kind, **counts):
             click.echo(line)
 
 

@@ -1,7 +1,7 @@
 """The tenants of a sandbox, read from a registry file (``clients.yaml``).
 
-Only what the stand-ins need is read: names, client uuids and custom-field prefixes. The registry as a
-whole is checked elsewhere; the credentials of a sandbox client follow from its name.
+Only what the stand-ins need is read: names, client uuids, integration types and custom-field prefixes.
+The registry as a whole is checked elsewhere; the credentials of a sandbox client follow from its name.
 """
 
 from pathlib import Path
@@ -12,6 +12,7 @@ import yaml
 from elite_pipeline.demo import demo_credentials
 from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.sandbox.toga2 import SandboxClient
+from elite_pipeline.sandbox.toga2.schema import JOB_KINDS
 
 
 def read_clients(path: Path) -> list[SandboxClient]:
@@ -34,9 +35,15 @@ def read_clients(path: Path) -> list[SandboxClient]:
 
 def _client(path: Path, name: str, entry: Any) -> SandboxClient:
     toga2 = entry.get("toga2") if isinstance(entry, dict) else None
-    client_uuid = toga2.get("client_uuid") if isinstance(toga2, dict) else None
+    given: dict[str, Any] = toga2 if isinstance(toga2, dict) else {}
+    client_uuid = given.get("client_uuid")
     if not isinstance(client_uuid, str):
         raise ConfigurationError(f"{path}: client {name!r}: toga2.client_uuid must be a uuid")
+    integration_type = given.get("integration_type", "TICKETS")
+    if not isinstance(integration_type, str) or integration_type not in JOB_KINDS:
+        raise ConfigurationError(
+            f"{path}: client {name!r}: toga2.integration_type must be one of: {', '.join(JOB_KINDS)}"
+        )
     prefix = entry.get("custom_field_prefix")
     if not isinstance(prefix, str) or not prefix.startswith("c_"):
         raise ConfigurationError(
@@ -49,4 +56,5 @@ def _client(path: Path, name: str, entry: Any) -> SandboxClient:
         api_key=credentials.api_key,
         api_secret=credentials.api_secret,
         custom_field_prefix=prefix,
+        integration_type=integration_type,
     )

@@ -7,7 +7,10 @@ Follows ``spec/sync.md`` section 4:
 2. notes updated past the watermark that are not in the helpdesk as they are now; their tickets are
    read.
 
-What a ticket looks like as rows: ``ticket_rows``; writing them: ``ticket_batch``.
+Of a client whose integration type is ``REPAIR_ORDERS`` the tickets are its repair orders.
+
+What a ticket looks like as rows: ``ticket_rows``; writing them: ``ticket_batch``; which routes carry
+them: ``toga2.ticket_routes``.
 """
 
 from collections.abc import Sequence
@@ -15,12 +18,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from elite_pipeline.errors import (
-    ConfigurationError,
-    PermanentError,
-    PermanentHttpError,
-    PipelineError,
-)
+from elite_pipeline.errors import PermanentError, PermanentHttpError, PipelineError
 from elite_pipeline.iteration import prefetch
 from elite_pipeline.ledger import SeenVersion, Waiting
 from elite_pipeline.sync import watermarks
@@ -37,9 +35,9 @@ from elite_pipeline.toga2.models import (
     RecordParser,
     Ticket,
     TicketNote,
-    is_stub,
     uuid_of,
 )
+from elite_pipeline.toga2.ticket_routes import TICKET_ROUTES
 from elite_pipeline.togadesk import Tx
 
 FLOW = TICKETS_FLOW
@@ -48,7 +46,6 @@ FLOW = TICKETS_FLOW
 MAX_REMEMBERED = 50_000
 
 _TICKETS = RecordParser(Ticket)
-_NOTES = RecordParser(TicketNote)
 
 
 def run_tickets(context: FlowContext, options: Options) -> FlowResult:
@@ -61,11 +58,6 @@ def run_tickets(context: FlowContext, options: Options) -> FlowResult:
         SystemicError: Nothing of this client can work; the watermark stays.
         TransientError: TOGA 2 or the database gave no answer, retries included; likewise.
     """
-    if context.client.toga2.integration_type != "TICKETS":
-        raise ConfigurationError(
-            f"Client {context.client.name!r}: toga2.integration_type REPAIR_ORDERS is not supported "
-            "yet for ticket deltas; switch flows.toga2_to_togadesk off until it is."
-        )
     run = FlowRun(context, flow=FLOW, watermark=watermarks.TICKETS, options=options)
     flow = _TicketFlow(context, run)
     after = run.start()
@@ -95,6 +87,7 @@ class _TicketFlow:
     def __init__(self, context: FlowContext, run: FlowRun) -> None:
         self._context = context
         self._run = run
+        self._routes = TICKET_ROUTES[context.client.toga2.integration_type]
         self._failed: set[str] = set()
         self._remembers = run.remembers()
         self.progress = Progress()
@@ -115,16 +108,17 @@ class _TicketFlow:
 
     def write_tickets(self, after: datetime | None) -> None:
         """Step 1: tickets updated past the watermark."""
-        pages = self._context.toga2.pages(wire.TICKETS, after=after, depth=wire.FULL_DEPTH)
+        tickets = self._routes.tickets
+        pages = self._context.toga2.pages(tickets, after=after, depth=wire.FULL_DEPTH)
         with closing(prefetch(self._complete(page) for page in pages)) as fetched_pages:
             for fetched in fetched_pages:
-                self.progress.limit = self._context.toga2.list_started(wire.TICKETS)
+                self.progress.limit = self._context.toga2.list_started(tickets)
                 self._write(fetched, self.progress)
                 self._context.progress(f"tickets: {self._run.tally.handled} looked at")
 
     def write_notes(self, after: datetime | None) -> None:
         """Step 2: notes updated past the watermark, under tickets that step 1 did not handle."""
-        pages = self._context.toga2.pages(wire.TICKET_NOTES, after=after)
+        pages = self._context.toga2.pages(self._routes.notes, after=after)
         with closing(prefetch(pages)) as note_pages:
             for raws in note_pages:
                 notes = self._unhandled_notes(raws)
@@ -152,7 +146,7 @@ class _TicketFlow:
         known = self._known(page)
         fetched = _Fetched()
         incomplete: dict[str, datetime] = {}
-        is_expanded = any(_is_expanded(raw) for raw in page)
+        is_expanded = any(self._routes.is_expanded(raw) for raw in page)
         for raw in page:
             version = version_of(raw)
             ticket = _TICKETS.one(raw)
@@ -165,8 +159,8 @@ class _TicketFlow:
                     fetched.unchanged.append(ticket.updated)
                     continue
                 fetched.versions[ticket.uuid] = version
-            if is_expanded and _raw_notes(raw) is not None and not _has_stubs(raw):
-                fetched.bundles.append(_bundle(raw, ticket))
+            if is_expanded and self._routes.has_whole_notes(raw):
+                fetched.bundles.append(self._bundle(raw, ticket))
             else:
                 incomplete[ticket.uuid] = ticket.updated
         if incomplete:
@@ -199,7 +193,8 @@ class _TicketFlow:
     def _fetch(self, uuids: Sequence[str]) -> _Fetched:
         """Read tickets with all that hangs on them, many at once."""
         fetched = _Fetched()
-        answers = self._context.toga2.fetch_many(wire.TICKETS, uuids, depth=wire.FULL_DEPTH)
+        tickets = self._routes.tickets
+        answers = self._context.toga2.fetch_many(tickets, uuids, depth=wire.FULL_DEPTH)
         for uuid, answer in zip(uuids, answers, strict=True):
             if isinstance(answer, PipelineError):
                 fetched.unreadable.append((uuid, None, answer))
@@ -208,28 +203,33 @@ class _TicketFlow:
             if isinstance(ticket, Malformed):
                 error = PermanentError(ticket.reason)
                 fetched.unreadable.append((uuid, ticket.updated, error))
-            elif _raw_notes(answer) is None:
+            elif self._routes.notes_of(answer) is None:
                 error = PermanentError(
                     f"TOGA 2 gave the ticket without its notes at depth {wire.FULL_DEPTH}; "
                     "see docs/assumptions.md, tickets"
                 )
                 fetched.unreadable.append((uuid, ticket.updated, error))
             else:
-                fetched.bundles.append(_bundle(answer, ticket))
+                fetched.bundles.append(self._bundle(answer, ticket))
         return fetched
+
+    def _bundle(self, raw: object, ticket: Ticket) -> Bundle:
+        notes = self._routes.note_parser.many(self._routes.notes_of(raw) or [])
+        return Bundle(ticket, notes.records, notes.malformed)
 
     # Step 2
 
     def _unhandled_notes(self, raws: Sequence[object]) -> list[TicketNote]:
-        parsed = _NOTES.many(raws)
+        parsed = self._routes.note_parser.many(raws)
         for malformed in parsed.malformed:
             self._fail(malformed.name, malformed.updated, PermanentError(malformed.reason))
         unhandled = []
         for note in parsed.records:
             if note.ticket is None:
-                self._fail(
-                    note.uuid, note.updated, PermanentError("the note does not say of which ticket")
+                error = PermanentError(
+                    f"the note does not say of which ticket: it has no {self._routes.notes.parent}"
                 )
+                self._fail(note.uuid, note.updated, error)
             elif note.ticket.uuid not in self._failed:
                 unhandled.append(note)
         return unhandled
@@ -358,32 +358,6 @@ class _TicketFlow:
         authors = find_authors(tx, self._context.togadesk, targets.get("author", ()))
         found["author"] = set(authors)
         return found
-
-
-def _bundle(raw: object, ticket: Ticket) -> Bundle:
-    notes = _NOTES.many(_raw_notes(raw) or [])
-    return Bundle(ticket, notes.records, notes.malformed)
-
-
-def _raw_notes(raw: object) -> list[object] | None:
-    notes = raw.get(wire.TICKETS.children) if isinstance(raw, dict) else None
-    return notes if isinstance(notes, list) else None
-
-
-def _has_stubs(raw: object) -> bool:
-    """Tell whether a raw ticket carries a note below the depth that was honoured."""
-    return any(is_stub(note) for note in _raw_notes(raw) or [])
-
-
-def _is_expanded(raw: object) -> bool:
-    """Tell whether a listed ticket shows that the list honours ``depth``.
-
-    An empty list of notes shows nothing: below the depth that is honoured it would look the same.
-    """
-    if not isinstance(raw, dict):
-        return False
-    relations = [*raw.values(), *(_raw_notes(raw) or [])]
-    return any(isinstance(one, dict) and not is_stub(one) for one in relations)
 
 
 def _is_gone(error: Exception) -> bool:

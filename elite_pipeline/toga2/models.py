@@ -146,13 +146,25 @@ class TicketNote(Record):
     body: str | None = None
     author_name: str | None = Field(default=None, validation_alias="authorName")
     author_email: str | None = Field(default=None, validation_alias="authorEmail")
-    ticket: Stub | None = None
+    ticket: Stub | None = Field(default=None, validation_alias=wire.TICKET_NOTES.parent)
+
+
+class RepairOrderNote(TicketNote):
+    """A note under a repair order, which stands in the place of its ticket.
+
+    It has the shape of a ticket's note but for that key; a ticket that it may name besides is not what
+    it hangs on.
+    """
+
+    model_config = ConfigDict(populate_by_name=False)
+
+    ticket: Stub | None = Field(default=None, validation_alias=wire.REPAIR_ORDER_NOTES.parent)
 
 
 class Ticket(Record):
-    """A ticket without its notes; they are parsed one by one, so that one cannot spoil the rest.
+    """A ticket, or a repair order, without its notes.
 
-    ``description`` is HTML.
+    They are parsed one by one, so that one cannot spoil the rest. ``description`` is HTML.
     """
 
     created: Instant = Field(validation_alias=AliasChoices("_created", "created"))

@@ -37,12 +37,15 @@ class Resource:
     """One kind of record: its route (kebab-case plural) and its envelope key (camelCase plural) [D].
 
     Attributes:
-        children: Key under which a ticket-like record carries its notes; None for the others.
+        children: Key under which it carries what hangs on it: a ticket its notes [D], a note its files
+            [D]; None for the others.
+        parent: Key under which it names what it hangs on: a note its ticket [A]; None for the others.
     """
 
     route: str
     key: str
     children: str | None = None
+    parent: str | None = None
 
 
 CONTACTS = Resource("contacts", "contacts")
@@ -51,7 +54,14 @@ TICKET_TEAMS = Resource("ticket-teams", "ticketTeams")
 PREDEFINED_REPLIES = Resource("predefined-replies", "predefinedReplies")
 TICKET_CATEGORIES = Resource("ticket-categories", "ticketCategories")
 TICKETS = Resource("tickets", "tickets", children="ticketNotes")
-TICKET_NOTES = Resource("ticket-notes", "ticketNotes")
+TICKET_NOTES = Resource("ticket-notes", "ticketNotes", children="ticketNoteFiles", parent="ticket")
+REPAIR_ORDERS = Resource("repair-orders", "repairOrders", children="repairOrderNotes")
+REPAIR_ORDER_NOTES = Resource(
+    "repair-order-notes",
+    "repairOrderNotes",
+    children="repairOrderNoteFiles",
+    parent="repairOrder",
+)
 PARAMETERS = Resource("parameters", "parameters")
 
 

@@ -94,12 +94,12 @@ class Demo:
         with closing(sqlite3.connect(self.folder / "togadesk.sqlite", timeout=30)) as database:
             return database.execute(statement).fetchall()
 
-    def edit(self) -> str:
+    def edit(self, client: str) -> str:
         """Make changes in TOGA 2 as the demo suggests, and return what the command said."""
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "elite_pipeline.cli", "sandbox", "toga2", "edit"),
-                *("--port", str(self.toga2_port), "--client", "elite", "--notes", "3"),
+                *("--port", str(self.toga2_port), "--client", client, "--notes", "3"),
             ],
             env=self.environ,
             capture_output=True,
@@ -144,10 +144,11 @@ def test_first_sync_is_under_way_edits_arrive_and_ctrl_c_ends_everything(demo: D
     replies = demo.helpdesk("SELECT count(*) FROM tickets_replies")[0][0]
     comments = demo.helpdesk("SELECT count(*) FROM comments")[0][0]
 
-    said = demo.edit()
+    said = demo.edit("elite") + demo.edit("wje")
 
     external, internal = said.count("new external note"), said.count("new internal note")
-    assert external + internal == 3
+    assert external + internal == 6
+    assert said.count("repair order ") == 3
     expected = (replies + external, comments + internal)
     demo.eventually(
         lambda: (

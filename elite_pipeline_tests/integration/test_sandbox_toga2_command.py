@@ -58,7 +58,9 @@ class TestFill:
         assert "elite: 20 contacts" in result.output
         assert "wje: 20 contacts" in result.output
         store = Store(read_clients(DEMO_REGISTRY), path=data)
-        assert store.count("elite", "tickets") == store.count("wje", "tickets") == 6
+        assert store.count("elite", "tickets") == store.count("wje", "repair-orders") == 6
+        for client, route in (("elite", "repair-orders"), ("wje", "tickets")):
+            assert store.count(client, route) == store.count(client, f"{route[:-1]}-notes") == 0
         store.close()
 
     def test_it_fills_one_client_in_the_size_of_the_demo(self, tmp_path: Path) -> None:
@@ -67,6 +69,21 @@ class TestFill:
         assert result.exit_code == 0
         assert "wje: 205 contacts" in result.output
         assert "elite: " not in result.output
+
+    def test_a_client_that_has_repair_orders_alone_is_not_filled_twice(
+        self, tmp_path: Path
+    ) -> None:
+        data = tmp_path / "toga2.sqlite"
+        store = Store(read_clients(DEMO_REGISTRY), path=data)
+        store.create("wje", "repair-orders", {"subject": "A"})
+        store.close()
+
+        result = run("fill", "--data", data, "--client", "wje", "--keep")
+
+        assert (result.exit_code, result.output.splitlines()[1]) == (
+            0,
+            "wje: has data already, kept",
+        )
 
     def test_it_does_not_fill_twice(self, running: Running) -> None:
         again = run("fill", "--data", running.data)
@@ -117,6 +134,20 @@ class TestEdit:
         assert running.sandbox.count(method="PATCH", route="/contacts/{uuid}", status=200) == 1
         assert {request.client for request in running.sandbox.requests} == {"elite"}
 
+    def test_edits_of_a_client_of_repair_orders_are_of_those(self, running: Running) -> None:
+        result = run(
+            "edit",
+            *("--port", running.port, "--client", "wje"),
+            *("--tickets", 3, "--notes", 2, "--seed", 5),
+        )
+
+        assert result.exit_code == 0, result.output
+        assert [line[:12] for line in result.output.splitlines()] == ["repair order"] * 5
+        count = running.sandbox.count
+        assert count(method="PATCH", route="/repair-orders/{uuid}", status=200) == 3
+        assert count(method="POST", route="/repair-order-notes", status=201) == 2
+        assert count(method="POST") + count(method="PATCH") == 5
+
     def test_a_sandbox_that_does_not_run_is_said_plainly(self) -> None:
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
@@ -135,10 +166,15 @@ class TestEdit:
 
     def test_nothing_to_edit_is_said(self, tmp_path: Path) -> None:
         with Toga2Sandbox(read_clients(DEMO_REGISTRY), path=tmp_path / "empty.sqlite") as sandbox:
-            result = run("edit", "--port", sandbox.port, "--client", "elite", "--tickets", 1)
+            results = [
+                run("edit", "--port", sandbox.port, "--client", client, "--tickets", 1)
+                for client in ("elite", "wje")
+            ]
 
-        assert result.exit_code == 1
-        assert "fill" in result.output
+        assert [result.exit_code for result in results] == [1, 1]
+        assert all("fill" in result.output for result in results)
+        assert "no tickets" in results[0].output
+        assert "no repair-orders" in results[1].output
 
 
 class TestControl:
@@ -196,6 +232,8 @@ class TestRegistry:
             ("clients: {elite: 5}", "client_uuid"),
             ("clients: {elite: {toga2: {client_uuid: 5}}}", "client_uuid"),
             ("clients: {elite: {toga2: {client_uuid: a}}}", "custom_field_prefix"),
+            ("clients: {e: {toga2: {client_uuid: a, integration_type: ORDERS}}}", "REPAIR_ORDERS"),
+            ("clients: {e: {toga2: {client_uuid: a, integration_type: []}}}", "REPAIR_ORDERS"),
             (
                 "clients: {elite: {toga2: {client_uuid: a}, custom_field_prefix: elite}}",
                 "custom_field_prefix",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from elite_pipeline.sandbox.data import demo_sizes, generate
-from elite_pipeline.sandbox.toga2 import Store
+from elite_pipeline.sandbox.toga2 import SandboxClient, Store
 from elite_pipeline.sandbox.toga2.clock import from_wire
 from elite_pipeline.sandbox.toga2.schema import RESOURCES
 from elite_pipeline.sandbox.toga2.validation import check_body
@@ -25,15 +25,15 @@ SIZES: dict[str, Any] = {
 }
 
 
-def filled(**options: Any) -> Store:
+def filled(client: str = "elite", **options: Any) -> Store:
     store = Store([ELITE, WJE])
     chosen: dict[str, Any] = {"seed": 3, "start": START, "end": NOON} | SIZES | options
-    generate(store, "elite", **chosen)
+    generate(store, client, **chosen)
     return store
 
 
-def everything(store: Store) -> dict[str, list[dict[str, Any]]]:
-    return {route: store.all("elite", route) for route in RESOURCES}
+def everything(store: Store, client: str = "elite") -> dict[str, list[dict[str, Any]]]:
+    return {route: store.all(client, route) for route in RESOURCES}
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +74,38 @@ def test_there_are_as_many_as_were_asked_for() -> None:
     store.close()
 
 
-def test_clean_data_are_what_toga_2_would_take(store: Store) -> None:
-    for route, records in everything(store).items():
+@pytest.fixture(scope="module")
+def orders() -> Iterator[Store]:
+    """The data of a client of repair orders."""
+    store = filled("wje")
+    yield store
+    store.close()
+
+
+def test_a_client_of_repair_orders_has_those_and_no_tickets(orders: Store) -> None:
+    made = {route: len(records) for route, records in everything(orders, "wje").items()}
+
+    assert made["repair-orders"] == 40
+    assert 60 < made["repair-order-notes"] < 180
+    assert made["repair-order-note-files"] == made["files"] > 0
+    assert made["tickets"] == made["ticket-notes"] == made["ticket-note-files"] == 0
+    notes = [
+        note
+        for order in orders.all("wje", "repair-orders", depth=5)
+        for note in order["repairOrderNotes"]
+    ]
+    assert len(notes) == made["repair-order-notes"]
+    links = [link for note in notes for link in note["repairOrderNoteFiles"]]
+    assert len(links) == made["files"]
+    assert all(link["file"]["name"] for link in links)
+
+
+@pytest.mark.parametrize("client", [ELITE, WJE], ids=lambda client: client.name)
+def test_clean_data_are_what_toga_2_would_take(
+    store: Store, orders: Store, client: SandboxClient
+) -> None:
+    filled_store = {"elite": store, "wje": orders}[client.name]
+    for route, records in everything(filled_store, client.name).items():
         resource = RESOURCES[route]
         read_only = {field.name for field in resource.fields if field.read_only}
         hidden = {"uuid", "_created", "_updated"} | read_only
@@ -83,7 +113,7 @@ def test_clean_data_are_what_toga_2_would_take(store: Store) -> None:
             hidden.add(resource.children.name)
         for record in records:
             body = {name: value for name, value in record.items() if name not in hidden}
-            check_body(resource, body, custom_fields=ELITE.custom_fields, creating=False)
+            check_body(resource, body, custom_fields=client.custom_fields, creating=False)
 
 
 def test_references_lead_somewhere(store: Store) -> None:

@@ -147,6 +147,31 @@ def test_depth_4_reaches_the_files_of_notes_but_not_their_bytes(
         assert "data" not in link["file"]
 
 
+def test_repair_orders_honour_depth_to_the_level(
+    wire: Wire, sandbox: Toga2Sandbox, tree: dict[str, str]
+) -> None:
+    def make(route: str, **body: Any) -> dict[str, str]:
+        return {"uuid": str(sandbox.store.create("elite", route, body)["uuid"])}
+
+    contact, file = {"uuid": tree["contact"]}, {"uuid": tree["file"]}
+    order = make("repair-orders", subject="Broken", contact=contact)
+    note = make("repair-order-notes", repairOrder=order, body="Seen")
+    link = make("repair-order-note-files", repairOrderNote=note, file=file)
+    path = f"/repair-orders/{order['uuid']}"
+    read = {depth: wire.get(path, depth=depth) for depth in (1, 2, 3, 4)}
+
+    assert (read[1]["contact"], read[1]["repairOrderNotes"]) == (contact, [note])
+    assert read[2]["contact"]["firstName"] == "Ada"
+    (shown,) = read[2]["repairOrderNotes"]
+    assert (shown["body"], shown["repairOrder"]) == ("Seen", order)
+    assert shown["repairOrderNoteFiles"] == [link]
+    (linked,) = read[3]["repairOrderNotes"][0]["repairOrderNoteFiles"]
+    assert linked["file"] == file
+    (linked,) = read[4]["repairOrderNotes"][0]["repairOrderNoteFiles"]
+    assert linked["file"]["name"] == "x.png"
+    assert wire.list("/repair-orders", {"depth": 4}) == [read[4]]
+
+
 def test_nothing_is_expanded_inside_itself(wire: Wire, tree: dict[str, str]) -> None:
     ticket = wire.get(f"/tickets/{tree['ticket']}", depth=10)
     note = wire.get(f"/ticket-notes/{tree['note']}", depth=10)

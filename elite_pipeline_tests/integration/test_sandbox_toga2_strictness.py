@@ -13,6 +13,8 @@ CONTACT = "11111111-1111-4111-8111-111111111111"
 TICKET = "22222222-2222-4222-8222-222222222222"
 NOTE = "33333333-3333-4333-8333-333333333333"
 FILE = "44444444-4444-4444-8444-444444444444"
+ORDER = "55555555-5555-4555-8555-555555555555"
+ORDER_NOTE = "66666666-6666-4666-8666-666666666666"
 NOBODY = "99999999-9999-4999-8999-999999999999"
 
 
@@ -23,6 +25,10 @@ def sandbox() -> Iterator[Toga2Sandbox]:
         store.create("elite", "contacts", {"email": "a@example.com"}, uuid=CONTACT)
         store.create("elite", "tickets", {"subject": "A"}, uuid=TICKET)
         store.create("elite", "ticket-notes", {"ticket": {"uuid": TICKET}}, uuid=NOTE)
+        store.create("elite", "repair-orders", {"subject": "A"}, uuid=ORDER)
+        store.create(
+            "elite", "repair-order-notes", {"repairOrder": {"uuid": ORDER}}, uuid=ORDER_NOTE
+        )
         store.create("elite", "files", {"name": "a.txt", "data": ""}, uuid=FILE)
         yield sandbox
 
@@ -43,6 +49,14 @@ def wire(sandbox: Toga2Sandbox) -> Wire:
         (f"/ticket-notes/{NOTE}/ticket-notes-files", 404, "EV-3"),
         (f"/ticket-notes/{NOTE}/ticket-note-files/{NOTE}", 404, "EV-3"),
         ("/ticket-note-files", 404, "EV-3"),
+        ("/repairOrders", 404, "EV-3"),
+        (f"/repair-orders/{ORDER}/repair-order-notes", 404, "EV-3"),
+        (f"/repair-order-notes/{ORDER_NOTE}/ticket-note-files", 404, "EV-3"),
+        (f"/repair-order-notes/{ORDER_NOTE}/repair-order-notes-files", 404, "EV-3"),
+        ("/repair-order-note-files", 404, "EV-3"),
+        (f"/repair-orders/{TICKET}", 404, "EV-6"),
+        (f"/tickets/{ORDER}", 404, "EV-6"),
+        (f"/repair-order-notes/{NOTE}", 404, "EV-6"),
         (f"/contacts/{NOBODY}", 404, "EV-6"),
         ("/contacts/7", 404, "EV-6"),
         (f"/tickets/{CONTACT}", 404, "EV-6"),
@@ -60,6 +74,7 @@ def test_unknown_places(wire: Wire, path: str, status: int, code: str) -> None:
         ("POST", f"/contacts/{CONTACT}"),
         ("PATCH", "/contacts"),
         ("PATCH", f"/ticket-notes/{NOTE}/ticket-note-files"),
+        ("PATCH", f"/repair-order-notes/{ORDER_NOTE}/repair-order-note-files"),
     ],
 )
 def test_methods_that_a_route_does_not_have(wire: Wire, method: str, path: str) -> None:
@@ -110,6 +125,9 @@ def test_queries_of_a_list(wire: Wire, query: str, code: str) -> None:
         ("/tickets?where[contact >]=x", "EV-8"),
         ("/tickets?orderBy=contact", "EV-9"),
         ("/tickets?where[ticketNotes =]=x", "EV-8"),
+        ("/repair-orders?where[repairOrderNotes =]=x", "EV-8"),
+        (f"/repair-order-notes?where[ticket =]={ORDER}", "EV-8"),
+        (f"/repair-orders/{ORDER}?depth=11", "EV-9"),
         ("/units?where[item =]=x", "EV-8"),
         ("/files?where[data =]=x", "EV-8"),
         ("/files?where[size >]=big", "EV-9"),
@@ -129,6 +147,13 @@ def test_other_queries(wire: Wire, path: str, code: str) -> None:
         ("contacts", {"c_wjeUserId": "1"}, "EV-10"),
         ("contacts", {"c_elite": "1"}, "EV-10"),
         ("ticket-notes", {"ticket": {"uuid": TICKET}, "ticketNoteFiles": []}, "EV-10"),
+        ("repair-orders", {"subject": "A", "repairOrderNotes": []}, "EV-10"),
+        (
+            "repair-order-notes",
+            {"repairOrder": {"uuid": ORDER}, "repairOrderNoteFiles": []},
+            "EV-10",
+        ),
+        ("repair-order-notes", {"ticket": {"uuid": TICKET}, "body": "A"}, "EV-10"),
         ("units", {"item": {"model": "T14"}}, "EV-10"),
         ("contacts", {"firstName": 1}, "EV-11"),
         ("contacts", {"isActive": "true"}, "EV-11"),
@@ -147,6 +172,13 @@ def test_other_queries(wire: Wire, path: str, code: str) -> None:
         ("tickets", {"subject": "A", "contact": {"uuid": NOBODY}}, "EV-12"),
         ("tickets", {"subject": "A", "contact": {"uuid": TICKET}}, "EV-12"),
         ("ticket-notes", {"body": "A", "ticket": {"uuid": NOBODY}}, "EV-12"),
+        ("repair-orders", {"subject": "A", "status": "Open"}, "EV-11"),
+        ("repair-orders", {"subject": "A", "contact": {"uuid": ORDER}}, "EV-12"),
+        ("repair-order-notes", {"body": "A", "repairOrder": {"uuid": TICKET}}, "EV-12"),
+        ("ticket-notes", {"body": "A", "ticket": {"uuid": ORDER}}, "EV-12"),
+        ("repair-orders", {}, "EV-13"),
+        ("repair-order-notes", {"body": "A"}, "EV-13"),
+        ("repair-orders", {"subject": "A", "number": "1"}, "EV-15"),
         ("tickets", {}, "EV-13"),
         ("ticket-notes", {"body": "A"}, "EV-13"),
         ("parameters", {"value": "A"}, "EV-13"),
@@ -202,17 +234,30 @@ def test_writes_take_no_parameters(wire: Wire) -> None:
         ({"file": {"uuid": NOBODY}}, 422, "EV-12"),
         ({"file": {"uuid": FILE}, "name": "x"}, 422, "EV-10"),
         ({"file": {"uuid": FILE}, "ticketNote": {"uuid": NOTE}}, 422, "EV-10"),
+        ({"file": {"uuid": FILE}, "repairOrderNote": {"uuid": ORDER_NOTE}}, 422, "EV-10"),
     ],
 )
-def test_links_that_do_not_work(wire: Wire, body: dict[str, Any], status: int, code: str) -> None:
-    path = f"/ticket-notes/{NOTE}/ticket-note-files"
-
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/ticket-notes/{NOTE}/ticket-note-files",
+        f"/repair-order-notes/{ORDER_NOTE}/repair-order-note-files",
+    ],
+)
+def test_links_that_do_not_work(
+    wire: Wire, path: str, body: dict[str, Any], status: int, code: str
+) -> None:
     assert wire.refused("POST", path, json=body) == (status, code)
 
 
-def test_a_link_needs_its_note(wire: Wire) -> None:
-    path = f"/ticket-notes/{NOBODY}/ticket-note-files"
-
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/ticket-notes/{NOBODY}/ticket-note-files",
+        f"/repair-order-notes/{NOTE}/repair-order-note-files",
+    ],
+)
+def test_a_link_needs_its_note(wire: Wire, path: str) -> None:
     assert wire.refused("POST", path, json={"file": {"uuid": FILE}}) == (404, "EV-6")
 
 

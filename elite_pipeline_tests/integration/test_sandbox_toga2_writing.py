@@ -6,7 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from elite_pipeline.sandbox.toga2 import Toga2Sandbox
+from elite_pipeline.sandbox.toga2.schema import JOB_KINDS, JobKind
 from elite_pipeline_tests.support.toga2_wire import Clock, Wire, running
+
+BOTH_KINDS = pytest.mark.parametrize("kind", JOB_KINDS.values(), ids=JOB_KINDS)
 
 
 @pytest.fixture
@@ -96,19 +99,20 @@ def test_every_write_moves_updated_and_nothing_moves_it_back(wire: Wire, clock: 
     assert kept["_created"] == "2026-06-10 12:00:00"
 
 
+@BOTH_KINDS
 @pytest.mark.parametrize("touch", [True, False])
 def test_a_note_touches_its_ticket_where_it_is_told_to(
-    wire: Wire, sandbox: Toga2Sandbox, clock: Clock, touch: bool
+    wire: Wire, sandbox: Toga2Sandbox, clock: Clock, touch: bool, kind: JobKind
 ) -> None:
     sandbox.settings.notes_touch_ticket = touch
-    ticket = wire.post("/tickets", {"subject": "A"})["uuid"]
+    job = wire.post(f"/{kind.job.route}", {"subject": "A"})["uuid"]
 
     clock.advance(10)
-    note = wire.post("/ticket-notes", {"ticket": {"uuid": ticket}})["uuid"]
-    after_note = wire.get(f"/tickets/{ticket}")["_updated"]
+    note = wire.post(f"/{kind.note.route}", {kind.note_parent: {"uuid": job}})["uuid"]
+    after_note = wire.get(f"/{kind.job.route}/{job}")["_updated"]
     clock.advance(10)
-    wire.patch(f"/ticket-notes/{note}", {"body": "B"})
-    after_change = wire.get(f"/tickets/{ticket}")["_updated"]
+    wire.patch(f"/{kind.note.route}/{note}", {"body": "B"})
+    after_change = wire.get(f"/{kind.job.route}/{job}")["_updated"]
 
     if touch:
         assert (after_note[-2:], after_change[-2:]) == ("10", "20")
@@ -129,23 +133,24 @@ def test_a_linked_file_moves_its_note(wire: Wire, sandbox: Toga2Sandbox, clock: 
     assert wire.get(f"/tickets/{ticket}")["_updated"] == "2026-06-10 12:00:00"
 
 
-def test_the_child_route_matches_one_record_and_is_no_list(wire: Wire) -> None:
+@BOTH_KINDS
+def test_the_child_route_matches_one_record_and_is_no_list(wire: Wire, kind: JobKind) -> None:
     """Trap 2 of ``spec/systems.md``: none is EV-6, several are EV-14."""
-    ticket = wire.post("/tickets", {"subject": "A"})["uuid"]
-    note = wire.post("/ticket-notes", {"ticket": {"uuid": ticket}})["uuid"]
-    path = f"/ticket-notes/{note}/ticket-note-files"
+    job = wire.post(f"/{kind.job.route}", {"subject": "A"})["uuid"]
+    note = wire.post(f"/{kind.note.route}", {kind.note_parent: {"uuid": job}})["uuid"]
+    path = f"/{kind.note.route}/{note}/{kind.link.route}"
     files = [wire.post("/files", {"name": "a", "data": "QQ=="})["uuid"] for _ in range(2)]
 
     assert wire.refused("GET", path) == (404, "EV-6")
     answer = wire.call("POST", path, json={"file": {"uuid": files[0]}})
     assert answer.status_code == 201
-    link = answer.json()["data"]["ticketNoteFiles"]
+    link = answer.json()["data"][kind.link.envelope]
     assert link["file"] == {"uuid": files[0]}
     assert wire.get(path) == link
     assert wire.get(path, depth=2)["file"]["name"] == "a"
     wire.post(path, {"file": {"uuid": files[1]}})
     assert wire.refused("GET", path) == (404, "EV-14")
-    linked = wire.get(f"/ticket-notes/{note}", depth=5)["ticketNoteFiles"]
+    linked = wire.get(f"/{kind.note.route}/{note}", depth=5)[kind.link.envelope]
     assert {link["file"]["uuid"] for link in linked} == set(files)
 
 
@@ -160,8 +165,10 @@ def test_repair_orders_have_the_same_shape(wire: Wire) -> None:
     assert list(answer.json()["data"]) == ["repairOrderNoteFiles"]
     found = wire.get(f"/repair-orders/{order}", depth=5)
     (only,) = found["repairOrderNotes"]
-    assert only["body"] == "B"
+    assert (only["body"], only["repairOrder"]) == ("B", {"uuid": order})
     assert only["repairOrderNoteFiles"][0]["file"]["name"] == "a"
+    assert not {"ticket", "ticketNoteFiles"} & only.keys()
+    assert "ticketNotes" not in found
 
 
 def test_bytes_come_back_as_they_went_in(wire: Wire, sandbox: Toga2Sandbox) -> None:

@@ -1,9 +1,9 @@
 """Whatever happens, in the end everything holds: random histories against ``spec/sync.md`` section 10.
 
-A history is edits of two clients' records, and runs that are killed, meet faults, are told to start
-elsewhere, or meet edits while they read (``support.random_history``). Then the faults stop, the sync
-runs until it is quiet, and the helpdesk is compared with TOGA 2 and with a helpdesk that was synced
-once, from nothing.
+A history is edits of two clients' records, one of tickets and one of repair orders, and runs that are
+killed, meet faults, are told to start elsewhere, or meet edits while they read
+(``support.random_history``). Then the faults stop, the sync runs until it is quiet, and the helpdesk is
+compared with TOGA 2 and with a helpdesk that was synced once, from nothing.
 """
 
 from collections import Counter
@@ -18,6 +18,7 @@ from elite_pipeline.toga2 import wire
 from elite_pipeline_tests.support.helpdesks import Helpdesk, Opener
 from elite_pipeline_tests.support.random_history import FLOWS, RandomHistory
 from elite_pipeline_tests.support.systems import Systems
+from elite_pipeline_tests.support.tickets import Desk
 
 CLIENTS = ("elite", "wje")
 #: So many rounds of all flows have to be enough: what waits for something waits for the next round.
@@ -83,12 +84,15 @@ def check_nothing_is_doubled(state: State) -> None:
 def check_notes(systems: Systems, client: str, state: State) -> None:
     """Every note is there, where it belongs and nowhere else, as and when it was written."""
     rows = {name: {row[0]: row for row in state[name]} for name in ("replies", "comments")}
-    for note in systems.toga2_store.all(client, "ticket-notes"):
+    desk = Desk(systems, client)
+    for note in systems.toga2_store.all(client, desk.notes_route):
         side, other = ("replies", "comments") if note["isExternal"] else ("comments", "replies")
         assert note["uuid"] in rows[side], f"{client}: lost from {side}: {note}"
         assert note["uuid"] not in rows[other], f"{client}: must not be in {other}: {note}"
         _, ticket, _, text, written = rows[side][note["uuid"]]
-        assert ticket == note["ticket"]["uuid"], f"{client}: under another ticket: {note}"
+        assert ticket == note[desk.kind.note_parent]["uuid"], (
+            f"{client}: under another ticket: {note}"
+        )
         assert text.endswith(note["body"]), f"{client}: {text!r} instead of {note}"
         # the order of time is the order of these
         assert written == local_time(systems, client, note["_created"]), f"{client}: when? {note}"
@@ -103,7 +107,8 @@ def local_time(systems: Systems, client: str, created: str) -> str:
 def check_tickets(systems: Systems, client: str, state: State) -> None:
     """Every ticket is there, under its own client alone."""
     client_id = systems.clients[client].togadesk.client_id
-    uuids = {ticket["uuid"] for ticket in systems.toga2_store.all(client, "tickets")}
+    route = Desk(systems, client).tickets_route
+    uuids = {ticket["uuid"] for ticket in systems.toga2_store.all(client, route)}
     assert {row[0] for row in state["tickets"] if row[1] == client_id} == uuids
     descriptions = {row[0] for row in state["replies"] if row[0] == row[1]}
     assert uuids <= descriptions, f"{client}: tickets without their description"

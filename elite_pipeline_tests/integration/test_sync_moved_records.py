@@ -128,14 +128,15 @@ class TestATicketMovedToAnotherClient:
 
 
 @ONE_KIND
+@pytest.mark.usefixtures("integration_type")
 class TestANoteMovedToAnotherTicket:
     def test_it_goes_along_and_its_history_stays(self, systems: Systems, desk: Desk) -> None:
         source, target = desk.ticket("From", 1), desk.ticket("To", 1)
         note = desk.note(source, minute=1)
         systems.sync(FLOW)
-        desk.change("ticket-notes", note, 10, ticket={"uuid": target})
-        desk.change("tickets", source, 10)
-        desk.change("tickets", target, 10)
+        desk.change(desk.notes_route, note, 10, **desk.under(target))
+        desk.change(desk.tickets_route, source, 10)
+        desk.change(desk.tickets_route, target, 10)
 
         systems.sync(FLOW)
 
@@ -150,13 +151,13 @@ class TestANoteMovedToAnotherTicket:
         source, target = desk.ticket("From", 1), desk.ticket("To", 1)
         note = desk.note(source, minute=1)
         systems.sync(FLOW)
-        desk.change("ticket-notes", note, 10, ticket={"uuid": target}, isExternal=False)
+        desk.change(desk.notes_route, note, 10, isExternal=False, **desk.under(target))
         systems.sync(FLOW)
         assert history(systems) == [(source, note)]
         for minute in (20, 30):
-            desk.change("ticket-notes", note, minute, isExternal=True)
+            desk.change(desk.notes_route, note, minute, isExternal=True)
             systems.sync(FLOW)
-            desk.change("ticket-notes", note, minute + 5, isExternal=False)
+            desk.change(desk.notes_route, note, minute + 5, isExternal=False)
             systems.sync(FLOW)
 
         assert history(systems) == [(source, note), (target, note)]

@@ -27,20 +27,18 @@ from elite_pipeline.sandbox.toga2 import (
 from elite_pipeline.toga2.client import Toga2Client
 from elite_pipeline.togadesk.sending import Sender
 from elite_pipeline_tests.support.systems import Systems
-from elite_pipeline_tests.support.tickets import START
+from elite_pipeline_tests.support.tickets import START, Desk
 
 TICKETS_FLOW = "toga2_to_togadesk"
-#: Flow -> what it lists first.
+#: Reference data: flow -> what it lists first.
 ROUTE_OF = {
     "contacts": "contacts",
     "units": "units",
     "teams": "ticket-teams",
     "predefined_replies": "predefined-replies",
     "category_trees": "ticket-categories",
-    TICKETS_FLOW: "tickets",
 }
-FLOWS = tuple(ROUTE_OF)
-ROUTES = (*ROUTE_OF.values(), "ticket-notes")
+FLOWS = (*ROUTE_OF, TICKETS_FLOW)
 FAULTS = (
     Status(500),
     Status(503, retry_after=0),
@@ -77,8 +75,12 @@ class RandomHistory:
         self._dice = random.Random(seed)
         self._now = START
         self._count = 0
+        self._desks = {client: Desk(systems, client) for client in clients}
         self._uuids: dict[str, dict[str, list[str]]] = {
-            client: {route: [] for route in ROUTES} for client in clients
+            client: {
+                route: [] for route in (*ROUTE_OF.values(), desk.tickets_route, desk.notes_route)
+            }
+            for client, desk in self._desks.items()
         }
         self._edits: dict[Callable[[str, datetime], None], int] = {
             self._add_contact: 2,
@@ -146,7 +148,7 @@ class RandomHistory:
     def _add_ticket(self, client: str, born: datetime) -> None:
         self._add(
             client,
-            "tickets",
+            self._desks[client].tickets_route,
             born,
             subject=f"Subject {self._count}",
             description=f"Description {self._count}",
@@ -157,15 +159,16 @@ class RandomHistory:
         )
 
     def _add_note(self, client: str, _: datetime) -> None:
-        if not self._uuids[client]["tickets"]:
+        desk = self._desks[client]
+        if not self._uuids[client][desk.tickets_route]:
             return
         # by somebody who is known, or will be, or never will be
         author = self._dice.randint(1, self._count + 8)
         self._add(
             client,
-            "ticket-notes",
+            desk.notes_route,
             self._now,
-            ticket={"uuid": self._dice.choice(self._uuids[client]["tickets"])},
+            **desk.under(self._dice.choice(self._uuids[client][desk.tickets_route])),
             isExternal=self._chance(0.6),
             body=f"Body {self._count}",
             authorName=f"Person {author}",
@@ -173,18 +176,23 @@ class RandomHistory:
         )
 
     def _toggle_privacy(self, client: str, _: datetime) -> None:
-        note = self._any(client, "ticket-notes", always=True)
+        route = self._desks[client].notes_route
+        note = self._any(client, route, always=True)
         if note is not None:
-            current = self.systems.toga2_store.get(client, "ticket-notes", note["uuid"])
-            self._change(client, "ticket-notes", note, isExternal=not current["isExternal"])
+            current = self.systems.toga2_store.get(client, route, note["uuid"])
+            self._change(client, route, note, isExternal=not current["isExternal"])
 
     def _edit_note(self, client: str, _: datetime) -> None:
-        note = self._any(client, "ticket-notes", always=True)
-        self._change(client, "ticket-notes", note, body=f"Edited body {self._count}")
+        route = self._desks[client].notes_route
+        note = self._any(client, route, always=True)
+        self._change(client, route, note, body=f"Edited body {self._count}")
 
     def _move_note(self, client: str, _: datetime) -> None:
-        note = self._any(client, "ticket-notes", always=True)
-        self._change(client, "ticket-notes", note, ticket=self._any(client, "tickets", always=True))
+        desk = self._desks[client]
+        note = self._any(client, desk.notes_route, always=True)
+        ticket = self._any(client, desk.tickets_route, always=True)
+        if ticket is not None:
+            self._change(client, desk.notes_route, note, **desk.under(ticket["uuid"]))
 
     def _edit_ticket(self, client: str, _: datetime) -> None:
         changes: list[dict[str, Any]] = [
@@ -196,8 +204,9 @@ class RandomHistory:
             {"ticketTeam": self._any(client, "ticket-teams")},
             {"ticketCategory": self._any(client, "ticket-categories")},
         ]
-        ticket = self._any(client, "tickets", always=True)
-        self._change(client, "tickets", ticket, **self._dice.choice(changes))
+        route = self._desks[client].tickets_route
+        ticket = self._any(client, route, always=True)
+        self._change(client, route, ticket, **self._dice.choice(changes))
 
     def _rename(self, client: str, _: datetime) -> None:
         route = self._dice.choice(["ticket-teams", "predefined-replies", "ticket-categories"])
@@ -247,7 +256,7 @@ class RandomHistory:
             if self._chance(0.3):
                 troubles.enter_context(self._killer())
             if self._chance(0.4):
-                troubles.enter_context(self._faults(flow))
+                troubles.enter_context(self._faults(client, flow))
             if self._chance(0.5):
                 troubles.enter_context(self._edits_meanwhile())
             try:
@@ -275,11 +284,12 @@ class RandomHistory:
             yield
 
     @contextmanager
-    def _faults(self, flow: str) -> Iterator[None]:
+    def _faults(self, client: str, flow: str) -> Iterator[None]:
         plan = self.systems.toga2.faults
+        listed = ROUTE_OF.get(flow, self._desks[client].tickets_route)
         plan.add(
             self._dice.choice(FAULTS),
-            route=self._dice.choice([None, f"/{ROUTE_OF[flow]}"]),
+            route=self._dice.choice([None, f"/{listed}"]),
             times=self._dice.randint(1, 6),
             probability=0.6,
             seed=self._dice.randint(0, 9999),

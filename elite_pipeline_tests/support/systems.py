@@ -40,6 +40,7 @@ def sandbox_client(client: Client) -> SandboxClient:
         api_key=credentials.api_key,
         api_secret=credentials.api_secret,
         custom_field_prefix=client.custom_field_prefix,
+        integration_type=client.toga2.integration_type,
     )
 
 
@@ -104,6 +105,12 @@ class Systems:
         finally:
             toga2.close()
             ledger.close()
+
+    def become(self, integration_type: str, client: str = "elite") -> None:
+        """Change a client's integration type, as its entry in the registry would say it."""
+        entry = self.clients[client]
+        toga2 = entry.toga2.model_copy(update={"integration_type": integration_type})
+        self.clients[client] = entry.model_copy(update={"toga2": toga2})
 
     def sync(self, flow: str, client: str = "elite", **options: Any) -> FlowResult:
         """Run one flow once, as a run of its own."""

@@ -1,10 +1,16 @@
-"""Tickets and notes for tests: short to make in TOGA 2, short to read back from the helpdesk."""
+"""Tickets and notes for tests: short to make in TOGA 2, short to read back from the helpdesk.
+
+Of a client whose integration type is ``REPAIR_ORDERS`` they are repair orders and theirs.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from elite_pipeline.sandbox.toga2.schema import JOB_KINDS, JobKind
 from elite_pipeline_tests.support.systems import Systems
 
 #: When a test's records begin; every minute after it is one step.
@@ -16,12 +22,38 @@ def at(minutes: float) -> datetime:
     return START + timedelta(minutes=minutes)
 
 
+@pytest.fixture(params=sorted(JOB_KINDS, reverse=True))
+def integration_type(request: pytest.FixtureRequest, systems: Systems) -> str:
+    """Make elite a client of each integration type."""
+    systems.become(request.param)
+    return str(request.param)
+
+
 @dataclass
 class Desk:
     """One client's tickets, in TOGA 2 (made here) and in the helpdesk (read here)."""
 
     systems: Systems
     client: str = "elite"
+
+    @property
+    def kind(self) -> JobKind:
+        """What stands for the client's tickets in TOGA 2."""
+        return JOB_KINDS[self.systems.clients[self.client].toga2.integration_type]
+
+    @property
+    def tickets_route(self) -> str:
+        """The route of the client's tickets."""
+        return self.kind.job.route
+
+    @property
+    def notes_route(self) -> str:
+        """The route of the notes under them."""
+        return self.kind.note.route
+
+    def under(self, ticket: str) -> dict[str, Any]:
+        """Return what a note says to hang on a ticket."""
+        return {self.kind.note_parent: {"uuid": ticket}}
 
     def contact(self, email: str, *, first: str = "Ada", last: str = "Lovelace") -> str:
         """Make a contact and return its uuid."""
@@ -40,14 +72,14 @@ class Desk:
             "priority": "NORMAL",
             **fields,
         }
-        return self._make("tickets", body, at(minute))
+        return self._make(self.tickets_route, body, at(minute))
 
     def note(
         self, ticket: str, body: str = "<p>Hello</p>", minute: float = 2, **fields: Any
     ) -> str:
         """Make a note, external unless told otherwise, and return its uuid."""
-        document = {"ticket": {"uuid": ticket}, "body": body, "isExternal": True, **fields}
-        return self._make("ticket-notes", document, at(minute))
+        document = {**self.under(ticket), "body": body, "isExternal": True, **fields}
+        return self._make(self.notes_route, document, at(minute))
 
     def change(self, route: str, uuid: str, minute: float, **fields: Any) -> None:
         """Change a record of TOGA 2."""

@@ -22,6 +22,7 @@ WJE = SandboxClient(
     api_key="7d0c2a34-52cc-4a39-9d5f-0c1f2a4f4d02",
     api_secret="wje-secret",
     custom_field_prefix="c_wje",
+    integration_type="REPAIR_ORDERS",
 )
 
 #: Where the clock of a test begins.

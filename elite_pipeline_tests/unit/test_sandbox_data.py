@@ -9,9 +9,11 @@ from elite_pipeline.sandbox.data.catalogue import categories, category_parent, u
 from elite_pipeline.sandbox.data.jobs import Surroundings, jobs
 from elite_pipeline.sandbox.data.people import World, contacts, plain
 from elite_pipeline.sandbox.data.timeline import IMPORTED, Timeline
+from elite_pipeline.sandbox.toga2.schema import JOB_KINDS
 
 END = datetime(2026, 6, 10, 12, tzinfo=UTC)
 START = END - timedelta(days=700)
+TICKETS = JOB_KINDS["TICKETS"]
 
 
 def world(client: str = "elite", seed: int = 1) -> World:
@@ -92,7 +94,7 @@ def test_categories_stand_below_ones_that_came_before(count: int) -> None:
 
 
 def test_old_tickets_are_settled_and_new_ones_open() -> None:
-    made = list(jobs(world(), 300, notes=3, around=Surroundings(10, 10, 3, 10)))
+    made = list(jobs(world(), 300, kind=TICKETS, notes=3, around=Surroundings(10, 10, 3, 10)))
     old = {job.ticket["status"] for job in made if END - job.ticket["_updated"] > timedelta(40)}
     new = {job.ticket["status"] for job in made if END - job.ticket["_updated"] < timedelta(10)}
 
@@ -103,7 +105,7 @@ def test_old_tickets_are_settled_and_new_ones_open() -> None:
 
 
 def test_no_text_has_a_gap_left_open() -> None:
-    for job in jobs(world(), 200, notes=4, around=Surroundings(10, 10, 3, 10)):
+    for job in jobs(world(), 200, kind=TICKETS, notes=4, around=Surroundings(10, 10, 3, 10)):
         texts = [job.ticket["subject"], job.ticket["description"]]
         texts += [note["body"] for note in job.notes]
         assert not any("{" in text or "}" in text for text in texts)

@@ -18,8 +18,11 @@ _DESCRIPTIONS = {
     TICKET_TEAMS: "GET /ticket-teams: who works on tickets.",
     PREDEFINED_REPLIES: "GET /predefined-replies: canned answers.",
     TICKET_CATEGORIES: "GET /ticket-categories: the tree of categories, three levels deep.",
-    TICKETS: "GET /tickets: the tickets.",
-    TICKET_NOTES: "GET /ticket-notes: the notes under the tickets, external and internal.",
+    TICKETS: "GET /tickets: the tickets; of some clients GET /repair-orders.",
+    TICKET_NOTES: (
+        "GET /ticket-notes: the notes under the tickets, external and internal; of some clients "
+        "GET /repair-order-notes."
+    ),
 }
 
 

@@ -96,7 +96,7 @@ def generate(
         teams: How many teams.
         predefined_replies: How many predefined replies.
         categories: How many categories, in a tree of three levels.
-        tickets: How many tickets.
+        tickets: How many tickets, or repair orders, by the client's integration type.
         notes_per_ticket: How many notes they have on average; one in twelve carries a file.
         dirty: Whether to add a few records that cannot be carried over as they are.
         progress: Called with the route and the number of records that were written.
@@ -108,6 +108,7 @@ def generate(
         ValueError: The store has no such client, or the period is not one.
     """
     store.scopes_of(client)
+    kind = store.clients[client].job_kind
     world = World(client, seed, store.clients[client].custom_field_prefix, Timeline(start, end))
     made: dict[str, int] = {}
 
@@ -131,11 +132,11 @@ def generate(
         load("predefined-replies", dirty_predefined_replies(world))
         load("ticket-categories", dirty_categories(world))
     around = Surroundings(contacts, units, teams, categories)
-    for batch in _batches(jobs(world, tickets, notes=notes_per_ticket, around=around)):
-        load("tickets", (job.ticket for job in batch))
+    for batch in _batches(jobs(world, tickets, kind=kind, notes=notes_per_ticket, around=around)):
+        load(kind.job.route, (job.ticket for job in batch))
         load("files", (file for job in batch for file in job.files))
-        load("ticket-notes", (note for job in batch for note in job.notes))
-        load("ticket-note-files", (link for job in batch for link in job.links))
+        load(kind.note.route, (note for job in batch for note in job.notes))
+        load(kind.link.route, (link for job in batch for link in job.links))
     return made
 
 

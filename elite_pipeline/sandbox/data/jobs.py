@@ -1,4 +1,4 @@
-"""Tickets, the notes on them and the files on those."""
+"""Tickets or repair orders, the notes on them and the files on those."""
 
 import struct
 import zlib
@@ -20,6 +20,7 @@ from elite_pipeline.sandbox.data.words import (
 )
 from elite_pipeline.sandbox.dice import Dice
 from elite_pipeline.sandbox.toga2.documents import Document
+from elite_pipeline.sandbox.toga2.schema import JobKind
 
 _NOTE_WITHIN: Final = timedelta(days=2)
 _SETTLED_AFTER: Final = timedelta(days=21)
@@ -40,7 +41,7 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Job:
-    """A ticket with everything that hangs on it."""
+    """A ticket, or a repair order, with everything that hangs on it."""
 
     ticket: Document
     notes: list[Document]
@@ -48,13 +49,17 @@ class Job:
     links: list[Document]
 
 
-def jobs(world: World, count: int, *, notes: int, around: Surroundings) -> Iterator[Job]:
-    """Yield the tickets of a client, with about ``notes`` notes each."""
+def jobs(
+    world: World, count: int, *, kind: JobKind, notes: int, around: Surroundings
+) -> Iterator[Job]:
+    """Yield the tickets of a client, or what stands for them, with about ``notes`` notes each."""
     for index in range(count):
-        yield _job(world, index, count, notes, around)
+        yield _job(world, index, count, kind, notes, around)
 
 
-def _job(world: World, index: int, count: int, notes: int, around: Surroundings) -> Job:
+def _job(
+    world: World, index: int, count: int, kind: JobKind, notes: int, around: Surroundings
+) -> Job:
     dice = world.dice("ticket", index)
     created = world.timeline.created(dice, index, count)
     contact = dice.below(around.contacts) if around.contacts else None
@@ -71,7 +76,7 @@ def _job(world: World, index: int, count: int, notes: int, around: Surroundings)
         moment = world.timeline.after(dice, moment, _NOTE_WITHIN)
         number = index * 1_000 + place
         note = _note(world, dice, number, place, moment, contact or 0)
-        note["ticket"] = {"uuid": ticket_uuid}
+        note[kind.note_parent] = {"uuid": ticket_uuid}
         written.append(note)
         if dice.below(_FILE_EVERY) == 0:
             file = _file(world, dice, number, moment)
@@ -80,7 +85,7 @@ def _job(world: World, index: int, count: int, notes: int, around: Surroundings)
                 {
                     "uuid": world.uuid("link", number),
                     "_created": moment,
-                    "ticketNote": {"uuid": note["uuid"]},
+                    kind.link_parent: {"uuid": note["uuid"]},
                     "file": {"uuid": file["uuid"]},
                 }
             )

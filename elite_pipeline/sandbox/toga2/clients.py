@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from elite_pipeline.sandbox.toga2.schema import custom_field_pattern
+from elite_pipeline.sandbox.toga2.schema import JOB_KINDS, JobKind, custom_field_pattern
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,8 @@ class SandboxClient:
         api_key: The user part of its HTTP Basic credentials.
         api_secret: The password part.
         custom_field_prefix: What its custom fields begin with, e.g. ``c_elite``.
+        integration_type: Whether its made-up tickets are tickets (``TICKETS``) or repair orders
+            (``REPAIR_ORDERS``); the routes of both are open to it.
     """
 
     name: str
@@ -24,6 +26,12 @@ class SandboxClient:
     api_key: str = field(repr=False)
     api_secret: str = field(repr=False)
     custom_field_prefix: str
+    integration_type: str = "TICKETS"
+
+    @property
+    def job_kind(self) -> JobKind:
+        """What stands for this client's tickets."""
+        return JOB_KINDS[self.integration_type]
 
     @cached_property
     def custom_fields(self) -> re.Pattern[str]:

@@ -274,6 +274,44 @@ _DECLARED = (
 RESOURCES: Final[dict[str, Resource]] = {resource.route: resource for resource in _DECLARED}
 
 
+@dataclass(frozen=True)
+class JobKind:
+    """What stands for tickets, with what hangs on it.
+
+    Attributes:
+        job: Tickets, or repair orders.
+        note: The notes under them.
+        link: The links between those and files.
+        note_parent: The key under which a note names its job.
+        link_parent: The key under which a link names its note, where no route says it.
+    """
+
+    job: Resource
+    note: Resource
+    link: Resource
+    note_parent: str
+    link_parent: str
+
+
+#: A client's integration type -> what stands for its tickets. Both are served to every client.
+JOB_KINDS: Final[dict[str, JobKind]] = {
+    "TICKETS": JobKind(
+        RESOURCES["tickets"],
+        RESOURCES["ticket-notes"],
+        RESOURCES["ticket-note-files"],
+        "ticket",
+        "ticketNote",
+    ),
+    "REPAIR_ORDERS": JobKind(
+        RESOURCES["repair-orders"],
+        RESOURCES["repair-order-notes"],
+        RESOURCES["repair-order-note-files"],
+        "repairOrder",
+        "repairOrderNote",
+    ),
+}
+
+
 def routes() -> Iterator[str]:
     """Yield the names of the resources that have a route of their own."""
     return (resource.route for resource in _DECLARED if resource.own_route)
