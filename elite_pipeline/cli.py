@@ -72,7 +72,9 @@ def sync(client: str, flows: tuple[str, ...], since: str | None, full: bool) -> 
                 {"client": client, "flow": flow, "record": failure.record, "kind": failure.kind},
             )
             for flow in flows or FLOWS:
-                results.append(run_flow(flow, context, options))  # noqa: PERF401
+                result = run_flow(flow, context, options)
+                # one by one: what was done is shown also when a later flow stops the run
+                results.append(result)
     finally:
         # what was done before a flow stopped was done
         if results:

@@ -118,7 +118,6 @@ class FlowRun:
         self._before: datetime | None = None
         self._after: datetime | None = None
         self._started_from: datetime | None = None
-        self._may_advance = True
 
     def start(self) -> datetime | None:
         """Return the instant behind which to read, the overlap included; None: read everything."""

@@ -1,5 +1,6 @@
 """Contacts -> people, on every kind of helpdesk."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -501,10 +502,10 @@ class TestInactiveAndVanished:
         ]
         systems.sync("contacts")
         systems.toga2_store.delete("elite", "contacts", uuids[-1])
-        fetch = Toga2Client._fetch_page
+        fetch: Callable[..., list[object]] = Toga2Client._fetch_page
 
         def fetch_and_edit(self: Toga2Client, resource: Resource, *more: object) -> list[object]:
-            page = fetch(self, resource, *more)  # type: ignore[arg-type]
+            page = fetch(self, resource, *more)
             started = self.list_started(resource)
             if resource.route == "contacts" and started is not None and uuids:
                 second_before = started - timedelta(seconds=1)

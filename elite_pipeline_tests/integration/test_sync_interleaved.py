@@ -29,17 +29,6 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def desk(systems: Systems) -> Desk:
-    return Desk(systems)
-
-
-@pytest.fixture(params=[True, False], ids=["list-expands", "list-does-not-expand"])
-def expand_lists(request: pytest.FixtureRequest, systems: Systems) -> bool:
-    systems.toga2.settings.expand_lists = request.param
-    return bool(request.param)
-
-
-@pytest.fixture
 def untouched_tickets(systems: Systems) -> None:
     """A note that changes leaves its ticket's time as it is."""
     systems.toga2.settings.notes_touch_ticket = False

@@ -160,12 +160,12 @@ def test_a_reference_in_the_other_case_is_the_same_one(systems: Systems) -> None
 def test_a_defect_in_one_record_hides_nothing_of_the_others(
     systems: Systems, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values = Contacts.values
+    values: Callable[..., dict[str, object]] = Contacts.values
 
     def with_a_defect(self: Contacts, record: Contact, *more: object) -> dict[str, object]:
         if record.title == "boom":
             raise RuntimeError("a defect")
-        return values(self, record, *more)  # type: ignore[arg-type]
+        return values(self, record, *more)
 
     monkeypatch.setattr(Contacts, "values", with_a_defect)
     by_hand(systems, "people", email="team@example.com")
@@ -191,11 +191,11 @@ def test_an_unforeseen_error_while_looking_ahead_stops_nothing(
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, edit: Callable[[], object]) -> None:
     """Let people do something between the look ahead and the write."""
-    write = reference._ReferenceFlow.write_batch
+    write: Callable[..., None] = reference._ReferenceFlow.write_batch
 
     def edited(*arguments: object) -> None:
         edit()
-        write(*arguments)  # type: ignore[arg-type]
+        write(*arguments)
 
     monkeypatch.setattr(reference._ReferenceFlow, "write_batch", edited)
 

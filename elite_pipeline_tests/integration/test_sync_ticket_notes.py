@@ -28,17 +28,6 @@ Spoil = Callable[[str, Edit, bool | None], None]
 
 
 @pytest.fixture
-def desk(systems: Systems) -> Desk:
-    return Desk(systems)
-
-
-@pytest.fixture(params=[True, False], ids=["list-expands", "list-does-not-expand"])
-def expand_lists(request: pytest.FixtureRequest, systems: Systems) -> bool:
-    systems.toga2.settings.expand_lists = request.param
-    return bool(request.param)
-
-
-@pytest.fixture
 def spoil(monkeypatch: pytest.MonkeyPatch) -> Spoil:
     """Change a ticket's notes on their way from the answer to the parser."""
     read_list, read_one = wire.read_list, wire.read_one

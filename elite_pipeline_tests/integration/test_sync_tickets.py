@@ -16,17 +16,6 @@ FLOW = "toga2_to_togadesk"
 BOTH_TYPES = pytest.mark.usefixtures("integration_type")
 
 
-@pytest.fixture
-def desk(systems: Systems) -> Desk:
-    return Desk(systems)
-
-
-@pytest.fixture(params=[True, False], ids=["list-expands", "list-does-not-expand"])
-def expand_lists(request: pytest.FixtureRequest, systems: Systems) -> bool:
-    systems.toga2.settings.expand_lists = request.param
-    return bool(request.param)
-
-
 @BOTH_TYPES
 def test_ticket_becomes_row_description_replies_comments_and_history(
     systems: Systems, desk: Desk, expand_lists: bool

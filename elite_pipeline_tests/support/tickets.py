@@ -133,3 +133,16 @@ class Desk:
     def _make(self, route: str, body: Mapping[str, Any], moment: datetime) -> str:
         made = self.systems.toga2_store.create(self.client, route, body, created=moment)
         return str(made["uuid"])
+
+
+@pytest.fixture
+def desk(systems: Systems) -> Desk:
+    """Type on both sides of one client."""
+    return Desk(systems)
+
+
+@pytest.fixture(params=[True, False], ids=["list-expands", "list-does-not-expand"])
+def expand_lists(request: pytest.FixtureRequest, systems: Systems) -> bool:
+    """Run the test with lists that honour ``depth``, and with lists that do not."""
+    systems.toga2.settings.expand_lists = request.param
+    return bool(request.param)
