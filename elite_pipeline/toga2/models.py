@@ -218,6 +218,7 @@ class RecordParser(Generic[R]):
 
     def __init__(self, model: type[R]) -> None:
         self._model = model
+        # a type made while the program runs, which no checker can know
         self._page = TypeAdapter(list[model])  # type: ignore[valid-type]
 
     def one(self, raw: object) -> R | Malformed:

@@ -35,8 +35,8 @@ def sync_partition(
             message to read.
     """
     # here: processes that only load the definitions never need the engine
-    from elite_pipeline.choices import ChoiceError, doubt, read_options  # noqa: PLC0415
-    from elite_pipeline.defs.metadata import result_metadata  # noqa: PLC0415
+    from elite_pipeline.choices import ChoiceError, doubt, read_options  # noqa: PLC0415 - see above
+    from elite_pipeline.defs.metadata import result_metadata  # noqa: PLC0415 - see above
 
     client = context.partition_key
     try:
