@@ -16,7 +16,7 @@ class ChoiceError(Exception):
 
 
 def read_options(since: str | None, *, full: bool) -> Options:
-    """Return how a run shall read.
+    """Return how a run shall read; what it finds is for a person to look at.
 
     Args:
         since: A time; without an offset it is UTC. None or blank: the stored watermark.
@@ -26,7 +26,7 @@ def read_options(since: str | None, *, full: bool) -> Options:
         ChoiceError: ``since`` is not a time, or both were chosen.
     """
     try:
-        return Options(since=parse_since(since), full=full)
+        return Options(since=parse_since(since), full=full, shows_watermark=True)
     except ConfigurationError as error:
         said = str(error)
         raise ChoiceError(said if _NOTHING_DONE in said else f"{said} {_NOTHING_DONE}") from None

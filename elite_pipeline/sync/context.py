@@ -25,10 +25,13 @@ class Options:
     Attributes:
         since: Start from this watermark instead of the stored one; aware.
         full: Ignore every watermark and compare all there is.
+        shows_watermark: Look at the stored watermark also where ``since`` makes it needless, for the
+            result to show it: one call more, shared by all flows of a run.
     """
 
     since: datetime | None = None
     full: bool = False
+    shows_watermark: bool = False
 
     def __post_init__(self) -> None:
         if self.full and self.since is not None:
@@ -121,9 +124,10 @@ class FlowRun:
 
     def start(self) -> datetime | None:
         """Return the instant behind which to read, the overlap included; None: read everything."""
-        if self.options.full:
+        if self.options.full or self.options.shows_watermark:
             # for the result alone
             self._stored()
+        if self.options.full:
             return None
         origin = max(self.options.since or self._stored(), BEGINNING)
         self._started_from = origin - self.context.lag

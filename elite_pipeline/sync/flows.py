@@ -3,7 +3,8 @@
 What a flow does is in its own module; here is what is true of every one of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from elite_pipeline.sync.category_trees import run_category_trees
@@ -17,16 +18,44 @@ from elite_pipeline.sync.teams import Teams
 from elite_pipeline.sync.tickets import run_tickets
 from elite_pipeline.sync.units import Units
 
-Flow = Callable[[FlowContext, Options], FlowResult]
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What a flow does.
+
+    Attributes:
+        run: Does it.
+        tables: The helpdesk's tables that it can come to need. One that lacks stops it before anything
+            is written, whatever there is to do today.
+    """
+
+    run: Callable[[FlowContext, Options], FlowResult]
+    tables: Sequence[str]
+
 
 #: Name, as in the registry's switches -> what it does.
 FLOWS: dict[str, Flow] = {
-    "contacts": partial(run_reference_flow, Contacts()),
-    "units": partial(run_reference_flow, Units()),
-    "teams": partial(run_reference_flow, Teams()),
-    "predefined_replies": partial(run_reference_flow, PredefinedReplies()),
-    "category_trees": run_category_trees,
-    "toga2_to_togadesk": run_tickets,
+    "contacts": Flow(partial(run_reference_flow, Contacts()), ("people",)),
+    "units": Flow(
+        partial(run_reference_flow, Units()),
+        ("assets", "models", "manufacturers", "assetcategories", "people"),
+    ),
+    "teams": Flow(partial(run_reference_flow, Teams()), ("groups",)),
+    "predefined_replies": Flow(partial(run_reference_flow, PredefinedReplies()), ("tickets_pr",)),
+    "category_trees": Flow(run_category_trees, ("tickets_customfields", "tickets")),
+    "toga2_to_togadesk": Flow(
+        run_tickets,
+        (
+            "tickets",
+            "tickets_replies",
+            "comments",
+            "tickets_history",
+            "people",
+            "assets",
+            "groups",
+            "tickets_customfields",
+        ),
+    ),
 }
 
 #: How long a run waits for another one of the same client and flow, in seconds.
@@ -44,8 +73,10 @@ def run_flow(name: str, context: FlowContext, options: Options | None = None) ->
     """
     if not getattr(context.client.flows, name):
         return FlowResult(client=context.client.name, flow=name, is_on=False)
+    flow = FLOWS[name]
     with (
         context.togadesk.lock(f"{context.client.name}.{name}", LOCK_WAIT_SECONDS),
         seldom_collected(),
     ):
-        return FLOWS[name](context, options or Options())
+        context.togadesk.require(flow.tables)
+        return flow.run(context, options or Options())

@@ -7,7 +7,7 @@ statements (``transaction``), and what to write (``sync``).
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -202,6 +202,17 @@ class TogadeskStore:
         return self._schema
 
     # What columns hold
+
+    def require(self, needed: Sequence[str]) -> None:
+        """Make sure that tables are there, with all of their declared columns.
+
+        Raises:
+            SchemaError: One is missing, or a column of it; the message names it.
+            TransientError, SystemicError: As :meth:`run`.
+        """
+        schema = self._schema or self.run(lambda tx: tx.schema)
+        for table in needed:
+            schema.require(table)
 
     def limits(self, table: str, column: str) -> TextLimits:
         """Return what a text column of the real server can hold.

@@ -278,6 +278,11 @@ class Tx:
         """Return what a text column can hold (see ``TogadeskStore.limits``)."""
         return self._schema.limits(table, column)
 
+    @property
+    def schema(self) -> Schema:
+        """What the server has."""
+        return self._schema
+
     # How
 
     def _table(self, table: str) -> sa.Table:

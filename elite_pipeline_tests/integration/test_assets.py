@@ -233,6 +233,16 @@ def test_since_and_full_are_taken_from_the_run(run: Run, systems: Systems) -> No
     assert full["started from"] == "the beginning"
 
 
+def test_since_shows_the_stored_watermark_too(run: Run, systems: Systems) -> None:
+    Desk(systems).contact("ada@example.com")
+    stored = metadata(run("reference_data"), "contacts")["watermark after"]
+
+    again = metadata(run("reference_data", since="2020-01-01"), "contacts")
+
+    assert (again["watermark before"], again["watermark after"]) == (stored, stored)
+    assert again["started from"] == "2019-12-31 23:58:00 UTC"
+
+
 @pytest.mark.parametrize(
     ("config", "said"),
     [({"since": "yesterday"}, "is not a time"), ({"since": "2026-06-10", "full": True}, "exclude")],
@@ -328,3 +338,9 @@ def test_missing_table_is_named(run: Run, systems: Systems) -> None:
 
     assert "people" in text
     assert "table" in text
+
+
+def test_missing_table_is_named_when_there_is_nothing_to_write(run: Run, systems: Systems) -> None:
+    systems.helpdesk.execute("DROP TABLE tickets_history")
+
+    assert "The table 'tickets_history' is missing" in message(run("tickets"))
