@@ -11,14 +11,17 @@ import click
 import pytest
 from rich.console import Console
 
+from benchmarks.call_log import measure_call_log
 from benchmarks.contacts import measure_contacts
 from benchmarks.imports import measure_imports
 from benchmarks.memory import measure_memory
+from benchmarks.outgoing import measure_outgoing
+from benchmarks.selection import measure_selection
 from benchmarks.surroundings import ContestantError, Surroundings
 from benchmarks.table import Figure, show
 from benchmarks.tickets import measure_tickets
 
-WORK = ("contacts", "tickets", "memory", "imports")
+WORK = ("contacts", "tickets", "outgoing", "selection", "call_log", "memory", "imports")
 
 
 @click.command()
@@ -31,6 +34,15 @@ WORK = ("contacts", "tickets", "memory", "imports")
     show_default=True,
     help="Tickets whose calls the one-by-one loop makes; its time is scaled up from them.",
 )
+@click.option(
+    "--outgoing-tickets", default=1_000, show_default=True, help="Changed tickets of the helpdesk."
+)
+@click.option(
+    "--selection-tickets",
+    default=200_000,
+    show_default=True,
+    help="Tickets in the helpdesk, with five replies each, of which the changed ones are selected.",
+)
 @click.option("--memory-contacts", default=1_000_000, show_default=True, help="The larger load.")
 @click.option("--rounds", default=3, show_default=True, help="Rounds, all contestants in turns.")
 @click.option("--no-dlt", is_flag=True, help="Leave dlt out, e.g. where .venv-bench is not there.")
@@ -40,6 +52,8 @@ def main(
     contacts: int,
     tickets: int,
     loop_tickets: int,
+    outgoing_tickets: int,
+    selection_tickets: int,
     memory_contacts: int,
     rounds: int,
     no_dlt: bool,
@@ -57,7 +71,9 @@ def main(
 
     if quick:
         contacts, tickets, loop_tickets = contacts // 10, tickets // 10, loop_tickets // 10
-        memory_contacts, rounds = memory_contacts // 10, 1
+        memory_contacts, selection_tickets = memory_contacts // 10, selection_tickets // 10
+        outgoing_tickets //= 10
+        rounds = 1
     figures: list[Figure] = []
     try:
         with (
@@ -70,6 +86,19 @@ def main(
                 ),
                 "tickets": lambda: measure_tickets(
                     here, count=tickets, loop_tickets=loop_tickets, rounds=rounds, tell=tell
+                ),
+                "outgoing": lambda: measure_outgoing(
+                    here,
+                    count=outgoing_tickets,
+                    loop_tickets=min(loop_tickets, outgoing_tickets, 200),
+                    rounds=rounds,
+                    tell=tell,
+                ),
+                "selection": lambda: measure_selection(
+                    here, tickets=selection_tickets, rounds=rounds, tell=tell
+                ),
+                "call_log": lambda: measure_call_log(
+                    here, contacts=contacts, tickets=tickets, rounds=rounds, tell=tell
                 ),
                 "memory": lambda: measure_memory(here, count=memory_contacts, tell=tell),
                 "imports": lambda: measure_imports(rounds=5 * rounds, tell=tell),

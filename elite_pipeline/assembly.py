@@ -4,21 +4,32 @@ The only place that knows both the environment and the engine. What does not bel
 operator starts a run (``defs``, ``cli``).
 """
 
+import logging
 import random
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from elite_pipeline.clients import Client
 from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.ledger import Ledger
+from elite_pipeline.observability.call_log import CallLog
+from elite_pipeline.observability.call_log_rows import RowMaker
+from elite_pipeline.own_tables import connect as connect_own
 from elite_pipeline.settings import Settings
 from elite_pipeline.sync.context import FlowContext
 from elite_pipeline.sync.watermarks import Watermarks
 from elite_pipeline.toga2.client import Toga2Client
-from elite_pipeline.togadesk import TogadeskStore, connect
+from elite_pipeline.togadesk import TogadeskStore, Uploads, connect
 from elite_pipeline.transport import Redactor, RetryPolicy, Transport
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that the call log's thread waits for its database; the sync does not wait for it.
+_LOG_TIMEOUT = 10
 
 
 @contextmanager
@@ -29,15 +40,25 @@ def open_client(
     retry: RetryPolicy | None = None,
     sleep: Callable[[float], None] = time.sleep,
     rng: random.Random | None = None,
+    run_id: str | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> Iterator[FlowContext]:
     """Open everything that the flows of one client work with, and close it afterwards.
 
     Nothing is connected to until a flow needs it.
 
+    Args:
+        settings: The process's settings.
+        client: Whose systems.
+        retry, sleep, rng: As the transport and the store take them.
+        run_id: Ties the run's calls together in the call log; by default a new one.
+        warn: Told, when all is closed, what no flow's result could say any more; by default the
+            process's log.
+
     Raises:
         ConfigurationError: A setting is missing or wrong; the message names it.
     """
-    _require_a_demo(settings)
+    require_a_demo(settings)
     credentials = settings.toga2_credentials(client)
     base_url = settings.toga2_url
     redactor = Redactor.for_basic_auth(
@@ -57,6 +78,9 @@ def open_client(
         )
         ledger = Ledger(settings.pipeline_url, client.name)
         stack.callback(ledger.close)
+        call_log = _call_log(settings, client, redactor, run_id or str(uuid4()), warn)
+        if call_log is not None:
+            stack.callback(call_log.close)
         toga2 = Toga2Client(
             Transport(
                 system="TOGA 2",
@@ -72,6 +96,7 @@ def open_client(
                 retry=retry,
                 sleep=sleep,
                 rng=rng,
+                on_exchange=call_log.add if call_log is not None else None,
             ),
             base_url=base_url,
             credentials=(credentials.api_key, credentials.api_secret),
@@ -79,19 +104,44 @@ def open_client(
             max_in_flight=client.toga2.max_in_flight,
         )
         stack.callback(toga2.close)
-        yield FlowContext(
+        context = FlowContext(
             client=client,
             toga2=toga2,
             togadesk=store,
+            find_uploads=lambda: Uploads(settings.uploads_dir),
             ledger=ledger,
             watermarks=Watermarks(toga2),
         )
+        if call_log is not None:
+            context.began, context.remarks = call_log.begin, call_log.remarks
+        yield context
 
 
-def _require_a_demo(settings: Settings) -> None:
+def _call_log(
+    settings: Settings,
+    client: Client,
+    redactor: Redactor,
+    run_id: str,
+    warn: Callable[[str], None] | None,
+) -> CallLog | None:
+    """Return where calls are logged; None: nowhere."""
+    if (url := settings.client_logs_url) is None:
+        return None
+    return CallLog(
+        connect_own(url, "CLIENT_LOGS_DATABASE_URL", timeout_seconds=_LOG_TIMEOUT),
+        RowMaker(redactor, transaction_id=run_id, instance_id=socket.gethostname()),
+        client=client.name,
+        tell=warn or logger.warning,
+    )
+
+
+def require_a_demo(settings: Settings) -> None:
     """Where everything would run on the demo, make sure that there is one.
 
     Whoever opens its databases makes them otherwise, and leaves a folder with nothing to use in it.
+
+    Raises:
+        ConfigurationError: There is none.
     """
     if not settings.is_demo or settings.togadesk_database_url is not None:
         return

@@ -7,6 +7,7 @@ came of it.
 
 import logging
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 
 import click
@@ -17,14 +18,17 @@ from rich.table import Table
 
 from elite_pipeline.assembly import open_client
 from elite_pipeline.choices import ChoiceError, doubt, read_options
+from elite_pipeline.dead_letter_commands import dead_letters
 from elite_pipeline.errors import ConfigurationError, PipelineError
 from elite_pipeline.launcher.command import demo, demo_reset
+from elite_pipeline.log_commands import calls, init_db
 from elite_pipeline.observability.sentry import open_sentry
 from elite_pipeline.sandbox.cli import sandbox
-from elite_pipeline.sandbox.togadesk.cli import togadesk
+from elite_pipeline.sandbox.togadesk.cli import togadesk as togadesk_stand_in
 from elite_pipeline.settings import load_settings
 from elite_pipeline.sync.flows import FLOWS, run_flow
 from elite_pipeline.sync.results import FlowResult
+from elite_pipeline.togadesk_commands import togadesk
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +53,8 @@ def cli() -> None:
 def sync(client: str, flows: tuple[str, ...], since: str | None, full: bool) -> None:
     """Sync CLIENT once, without Dagster: all flows, or those that are named.
 
-    Flows: contacts, units, teams, predefined_replies, category_trees, toga2_to_togadesk.
+    Flows: contacts, units, teams, predefined_replies, category_trees, toga2_to_togadesk,
+    togadesk_to_toga2.
     """
     unknown = [flow for flow in flows if flow not in FLOWS]
     if unknown:
@@ -62,17 +67,25 @@ def sync(client: str, flows: tuple[str, ...], since: str | None, full: bool) -> 
         logger.warning(doubtful)
     settings = load_settings()
     entry = settings.registry.get(client)
-    report = open_sentry(settings)
     results: list[FlowResult] = []
     try:
-        with open_client(settings, entry) as context:
+        with (
+            closing(open_sentry(settings)) as report,
+            report.run(client),
+            open_client(settings, entry) as context,
+        ):
             context.progress = click.echo
-            context.report = lambda flow, failure, error: report(
+            context.report = lambda flow, failure, error: report.record_failed(
                 error,
-                {"client": client, "flow": flow, "record": failure.record, "kind": failure.kind},
+                client=client,
+                flow=flow,
+                record=failure.full_name,
+                kind=failure.kind,
+                parked=failure.parked,
             )
             for flow in flows or FLOWS:
-                result = run_flow(flow, context, options)
+                with report.run(client, flow):
+                    result = run_flow(flow, context, options)
                 # one by one: what was done is shown also when a later flow stops the run
                 results.append(result)
     finally:
@@ -86,7 +99,16 @@ def sync(client: str, flows: tuple[str, ...], since: str | None, full: bool) -> 
 def _show(results: list[FlowResult]) -> None:
     # what a program or a log reads is not folded to the width of a terminal that is not there
     console = Console() if sys.stdout.isatty() else Console(width=120)
-    headers = ("flow", "created", "updated", "unchanged", "failed", "calls", "watermark (UTC)")
+    headers = (
+        "flow",
+        "created",
+        "updated",
+        "unchanged",
+        "failed",
+        "dead",
+        "calls",
+        "watermark (UTC)",
+    )
     table = Table(*headers, box=SIMPLE)
     for result in results:
         if not result.is_on:
@@ -97,6 +119,7 @@ def _show(results: list[FlowResult]) -> None:
             result.updated + result.adopted,
             result.unchanged + result.inactive,
             result.failed,
+            result.dead_letters.waiting + result.dead_letters.parked,
             result.api_calls,
         )
         after = result.watermark_after
@@ -104,13 +127,13 @@ def _show(results: list[FlowResult]) -> None:
     console.print(table)
     for result in results:
         for failure in result.failures:
-            click.echo(f"{result.flow}: {failure.record} ({failure.kind}): {failure.reason}")
+            click.echo(f"{result.flow}: {failure.full_name} ({failure.kind}): {failure.reason}")
         for remark in result.remarks:
             click.echo(f"{result.flow}: {remark}")
 
 
-sandbox.add_command(togadesk)
-for command in (demo, demo_reset, sandbox):
+sandbox.add_command(togadesk_stand_in)
+for command in (init_db, calls, dead_letters, demo, demo_reset, sandbox, togadesk):
     cli.add_command(command)
 
 

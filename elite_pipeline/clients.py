@@ -120,6 +120,12 @@ class TogadeskEntry(_Entry):
     ticket_department_id: _Id
     monitored_department_ids: Annotated[list[_Id], Field(min_length=1)] | None = None
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    settle_seconds: int = Field(
+        default=10,
+        ge=0,
+        le=3_600,
+        description="A reply this young is left for the next run: its files may be on their way.",
+    )
 
 
 class FlowSwitches(_Entry):

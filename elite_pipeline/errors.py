@@ -22,9 +22,18 @@ class PipelineError(Exception):
 
     ``str(error)`` is the message for an operator: it names the thing and says what to do, and never
     contains a secret.
+
+    Args:
+        message: That message.
+        unquoted: The same without what was quoted from an answer or from a driver, where it quotes
+            any: what may leave the house, to where failures are collected.
     """
 
     kind: ClassVar[Kind]
+
+    def __init__(self, message: str, *, unquoted: str | None = None) -> None:
+        super().__init__(message)
+        self.unquoted = message if unquoted is None else unquoted
 
 
 class TransientError(PipelineError):
@@ -52,8 +61,10 @@ class ConfigurationError(SystemicError):
 class HttpStatusError(PipelineError):
     """Mixin of the three kinds for an answer whose status says that the call failed."""
 
-    def __init__(self, message: str, *, status: int, code: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, status: int, code: str | None = None, unquoted: str | None = None
+    ) -> None:
+        super().__init__(message, unquoted=unquoted)
         self.status = status
         self.code = code
 
@@ -141,11 +152,13 @@ def database_error_kind(number: int | None) -> Kind:
     return DATABASE_ERROR_KINDS.get(number, "permanent") if number is not None else "permanent"
 
 
-def http_error(message: str, *, status: int, code: str | None = None) -> HttpStatusError:
+def http_error(
+    message: str, *, status: int, code: str | None = None, unquoted: str | None = None
+) -> HttpStatusError:
     """Build the error of the right kind for an HTTP status."""
     kinds: dict[Kind, type[HttpStatusError]] = {
         "transient": TransientHttpError,
         "permanent": PermanentHttpError,
         "systemic": SystemicHttpError,
     }
-    return kinds[http_status_kind(status)](message, status=status, code=code)
+    return kinds[http_status_kind(status)](message, status=status, code=code, unquoted=unquoted)

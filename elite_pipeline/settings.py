@@ -7,12 +7,13 @@ find is one message that names the variable.
 What does not belong here: what differs by client and is not secret (``clients``).
 """
 
+import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -212,6 +213,18 @@ class Settings(BaseSettings):
         folder = demo.demo_dir() if self.is_demo else (self.dagster_home or Path()).absolute()
         return f"sqlite:///{folder / 'elite_pipeline.sqlite'}"
 
+    @property
+    def client_logs_url(self) -> str | None:
+        """The call log's database, password included: never log it. None: calls are not logged.
+
+        The demo logs into a file of its own, unless its helpdesk was moved elsewhere.
+        """
+        if self.client_logs_database_url is not None:
+            return self.client_logs_database_url.get_secret_value()
+        if self.is_demo and self.togadesk_database_url is None:
+            return f"sqlite:///{demo.demo_dir() / 'client_logs.sqlite'}"
+        return None
+
     def toga2_credentials(
         self, client: Client, environ: Mapping[str, str] = os.environ
     ) -> Toga2Credentials:
@@ -234,25 +247,40 @@ class Settings(BaseSettings):
         )
 
     def secret_values(self, environ: Mapping[str, str] = os.environ) -> frozenset[str]:
-        """Return every secret known to this process, for redaction."""
-        found = {
-            value
-            for name, value in environ.items()
-            if value.strip() and name.endswith(("_API_KEY", "_API_SECRET", "_WEBHOOK_SECRET"))
-        }
+        """Return every secret known to this process, for redaction, also as HTTP Basic sends it."""
+        found: set[str] = set()
+        for name, value in environ.items():
+            if not name.endswith(("_API_KEY", "_API_SECRET", "_WEBHOOK_SECRET")):
+                continue
+            found |= {value, value.strip()}
+            if name.endswith("_API_KEY"):
+                # Freshservice takes a key as the user, with any password
+                partner = environ.get(f"{name.removesuffix('_KEY')}_SECRET", "")
+                found |= {_as_basic(value.strip(), other) for other in (partner.strip(), "X", "")}
         for url in (
             self.togadesk_database_url,
             self.pipeline_database_url,
             self.client_logs_database_url,
+            self.sentry_dsn,
         ):
             if url is not None:
-                password = urlsplit(url.get_secret_value()).password
-                found.add(url.get_secret_value())
-                if password:
-                    found |= {password, unquote(password)}
+                found |= _secrets_of(url.get_secret_value())
         if self.sentry_dsn is not None:
-            found.add(self.sentry_dsn.get_secret_value())
-        return frozenset(found)
+            # the key of a DSN stands where others have their user
+            found.add(urlsplit(self.sentry_dsn.get_secret_value()).username or "")
+        return frozenset(secret for secret in found if secret.strip())
+
+
+def _as_basic(user: str, password: str) -> str:
+    return base64.b64encode(f"{user}:{password}".encode()).decode("ascii") if user else ""
+
+
+def _secrets_of(url: str) -> set[str]:
+    parts = urlsplit(url)
+    password = parts.password or ""
+    # a driver takes its password behind the question mark too
+    given = [value for name, value in parse_qsl(parts.query) if "pass" in name.lower()]
+    return {url, password, unquote(password), unquote_plus(password), *given}
 
 
 def load_settings() -> Settings:

@@ -1,4 +1,4 @@
-"""The pipeline's engine: one flow of one client, put together as in production (``assembly``)."""
+"""The pipeline's engine: flows of one client, put together as in production (``assembly``)."""
 
 import os
 import time
@@ -22,6 +22,9 @@ def main() -> None:
         TOGA2_BASE_URL=given["toga2_url"],
         TOGADESK_DATABASE_URL=given["database_url"],
         PIPELINE_DATABASE_URL=given["ledger_url"],
+        # empty: as good as not set
+        CLIENT_LOGS_DATABASE_URL=given.get("call_log_url", ""),
+        **({"TOGADESK_UPLOADS_DIR": given["uploads_dir"]} if "uploads_dir" in given else {}),
     )
     started = time.perf_counter()
     settings = load_settings()
@@ -29,13 +32,26 @@ def main() -> None:
     if "max_in_flight" in given:
         toga2 = client.toga2.model_copy(update={"max_in_flight": given["max_in_flight"]})
         client = client.model_copy(update={"toga2": toga2})
-    since = datetime.fromisoformat(given["since"]) if given.get("since") else None
-    options = Options(since=since, full=given.get("full", False))
+    flows = given.get("flows") or [given["flow"]]
+    sinces = given.get("sinces") or [given.get("since")] * len(flows)
     with ExitStack() as stack:
         context = stack.enter_context(open_client(settings, client))
-        result = run_flow(given["flow"], context, options)
+        results = [
+            run_flow(
+                flow,
+                context,
+                Options(
+                    since=datetime.fromisoformat(since) if since else None,
+                    full=given.get("full", False),
+                ),
+            )
+            for flow, since in zip(flows, sinces, strict=True)
+        ]
     seconds = time.perf_counter() - started
+    result = results[-1]
     counts = asdict(result)
+    for name in ("created", "updated", "failed", "api_calls", "sql_reads", "sql_writes"):
+        counts[name] = sum(getattr(one, name) for one in results)
     watermark = result.watermark_after
     report(
         seconds,

@@ -1,4 +1,4 @@
-"""Asset checks: failed records turn an asset's page yellow, client by client.
+"""Asset checks: dead letters turn an asset's page yellow, client by client.
 
 The result comes with the materialization that it is about, so nothing is read for it. What does not
 belong here: which record failed and why, in full (``metadata``).
@@ -12,16 +12,16 @@ import dagster as dg
 if TYPE_CHECKING:
     from elite_pipeline.sync.results import FlowResult
 
-NO_FAILED_RECORDS = "no_failed_records"
+NO_DEAD_LETTERS = "no_dead_letters"
 
-#: Reasons that the description gives; the table *failures* of the materialization has more.
+#: Reasons that the description gives; the table *dead letters* of the materialization has more.
 _MAX_REASONS = 3
 
 
-def no_failed_records(
+def no_dead_letters(
     asset: dg.AssetKey, partitions: dg.PartitionsDefinition[str]
 ) -> dg.AssetCheckSpec:
-    """Return the check that every record of an asset's last run was carried over.
+    """Return the check that every record of an asset was carried over.
 
     It has the asset's partitions: one client's good run must not hide what failed for another.
     """
@@ -30,37 +30,57 @@ def no_failed_records(
         # that came last, of whatever client.
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return dg.AssetCheckSpec(
-            NO_FAILED_RECORDS,
+            NO_DEAD_LETTERS,
             asset=asset,
-            description="Every record of the client's last run was carried over.",
+            description=(
+                "Every record of the client was carried over: there are no dead letters, neither such as "
+                "later runs try again nor such as wait for a person."
+            ),
             partitions_def=partitions,
         )
 
 
-def no_failed_records_result(result: "FlowResult") -> dg.AssetCheckResult:
+def no_dead_letters_result(result: "FlowResult") -> dg.AssetCheckResult:
     """Return how that check came out; it warns, and never holds anything up."""
     return dg.AssetCheckResult(
-        check_name=NO_FAILED_RECORDS,
-        passed=result.failed == 0,
+        check_name=NO_DEAD_LETTERS,
+        passed=not _dead(result),
         # of a check that passed as well: the page goes by the last run's to tell whether a client
         # that failed is a warning or an error
         severity=dg.AssetCheckSeverity.WARN,
         description=_description(result),
-        metadata={"failed": result.failed},
+        metadata={
+            "failed": result.failed,
+            "waiting": result.dead_letters.waiting,
+            "parked": result.dead_letters.parked,
+        },
     )
+
+
+def _dead(result: "FlowResult") -> int:
+    return result.dead_letters.waiting + result.dead_letters.parked
 
 
 def _description(result: "FlowResult") -> str:
     if not result.is_on:
         return f"{result.flow} is switched off for {result.client}; nothing was done."
-    if not result.failed:
-        return f"{result.client}: no record failed."
-    records = "1 record" if result.failed == 1 else f"{result.failed} records"
-    lines = [f"{result.client}: {records} failed; the next run tries again."]
-    lines += [
-        f"{failure.record} ({failure.kind}): {failure.reason}"
-        for failure in result.failures[:_MAX_REASONS]
+    letters = result.dead_letters
+    if not _dead(result):
+        return f"{result.client}: no dead letters."
+    lines = [
+        f"{result.client}: dead letters: {letters.waiting} waiting for a later run, {letters.parked} "
+        "parked, for a person to look at"
+        + (f"; the oldest since {letters.oldest:%Y-%m-%d %H:%M:%S} UTC." if letters.oldest else ".")
     ]
-    if result.failed > _MAX_REASONS:
-        lines.append(f"and {result.failed - _MAX_REASONS} more")
+    lines += [
+        f"{letter.record} of {letter.entity} ({letter.kind}): {letter.error}"
+        if letter.record != letter.entity
+        else f"{letter.record} ({letter.kind}): {letter.error}"
+        for letter in letters.first[:_MAX_REASONS]
+    ]
+    if _dead(result) > _MAX_REASONS:
+        lines.append(f"and {_dead(result) - _MAX_REASONS} more")
+    lines.append(
+        f"See them with: elite-pipeline dead-letters list --client {result.client} --flow {result.flow}"
+    )
     return "\n".join(lines)

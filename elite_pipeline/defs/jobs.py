@@ -11,12 +11,14 @@ REFERENCE_DATA = dg.define_asset_job(
 )
 TICKETS = dg.define_asset_job(
     "tickets",
-    selection=dg.AssetSelection.groups(ticket_deltas.GROUP),
-    description="Ticket deltas of one client.",
+    selection=dg.AssetSelection.groups(ticket_deltas.TO_TOGADESK, ticket_deltas.TO_TOGA2),
+    description="Ticket deltas of one client, both ways.",
 )
 EVERYTHING = dg.define_asset_job(
     "everything",
-    selection=dg.AssetSelection.groups(reference_data.GROUP, ticket_deltas.GROUP),
+    selection=dg.AssetSelection.groups(
+        reference_data.GROUP, ticket_deltas.TO_TOGADESK, ticket_deltas.TO_TOGA2
+    ),
     description="All of one client, reference data first: what a first sync is.",
 )
 

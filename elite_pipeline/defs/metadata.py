@@ -5,6 +5,7 @@ from datetime import datetime
 
 import dagster as dg
 
+from elite_pipeline.ledger import DeadLetter
 from elite_pipeline.sync.results import Change, FlowResult, RecordFailure
 from elite_pipeline.sync.watermarks import BEGINNING
 
@@ -31,6 +32,9 @@ def result_metadata(result: FlowResult) -> Metadata:
         "inactive": dg.MetadataValue.int(result.inactive),
         "vanished": dg.MetadataValue.int(result.vanished),
         "failed": dg.MetadataValue.int(result.failed),
+        "left to dead letters": dg.MetadataValue.int(result.waiting),
+        "dead letters waiting": dg.MetadataValue.int(result.dead_letters.waiting),
+        "dead letters parked": dg.MetadataValue.int(result.dead_letters.parked),
     }
     shown |= {name: dg.MetadataValue.int(count) for name, count in result.details.items()}
     shown |= {
@@ -47,6 +51,8 @@ def result_metadata(result: FlowResult) -> Metadata:
         shown["remarks"] = dg.MetadataValue.md("\n".join(f"- {text}" for text in result.remarks))
     if result.failures:
         shown["failures"] = _table([_failure(failure) for failure in result.failures])
+    if result.dead_letters.first:
+        shown["dead letters"] = _table([_letter(letter) for letter in result.dead_letters.first])
     if result.changes:
         shown["changes"] = _table([_change(change) for change in result.changes])
     return shown
@@ -72,10 +78,25 @@ def _change(change: Change) -> dict[str, str]:
 
 def _failure(failure: RecordFailure) -> dict[str, str]:
     return {
+        "of": failure.of,
         "record": failure.record,
         "kind": failure.kind,
         "reason": failure.reason,
         "updated": f"{failure.updated:%Y-%m-%d %H:%M:%S}" if failure.updated else "",
+    }
+
+
+def _letter(letter: DeadLetter) -> dict[str, str]:
+    due = letter.next_attempt
+    return {
+        "id": letter.id[:8],
+        "of": letter.entity,
+        "record": letter.record,
+        "kind": letter.kind,
+        "attempts": str(letter.attempts),
+        "since": f"{letter.first_failed:%Y-%m-%d %H:%M:%S}",
+        "next": f"{due:%Y-%m-%d %H:%M:%S}" if due is not None else "parked: waits for a person",
+        "reason": letter.error,
     }
 
 

@@ -6,13 +6,12 @@ Dagster starts, and most of them never run a flow.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from elite_pipeline.errors import PipelineError
 from elite_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,11 +29,21 @@ class ClientSystems:
     Args:
         settings: The process's settings.
         stack: Closes at the end of the run what was opened.
+        run_id: Dagster's, by which the call log ties the run's calls together.
+        warn: Told, at the end of the run, what no step could say any more.
     """
 
-    def __init__(self, settings: Settings, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stack: ExitStack,
+        run_id: str | None = None,
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
         self._settings = settings
         self._stack = stack
+        self._run_id = run_id
+        self._warn = warn
         self._contexts: dict[str, FlowContext] = {}
 
     def sync(
@@ -47,14 +56,24 @@ class ClientSystems:
         """
         from elite_pipeline.sync.flows import run_flow  # noqa: PLC0415
 
-        report = self._report
-        try:
+        with self._report.run(client, flow):
             context = self._context(client)
             context.progress = _now_and_then(progress)
             return run_flow(flow, context, options)
-        except PipelineError as error:
-            report(error, {"client": client, "flow": flow, "kind": error.kind})
+
+    @contextmanager
+    def reporting(self, flow: str, client: str) -> Iterator[None]:
+        """Report what nobody foresaw in a step, outside of its flow.
+
+        What is a ``dagster.Failure`` was foreseen, and reported where it came from.
+        """
+        try:
+            yield
+        except dg.Failure:
             raise
+        except Exception:
+            with self._report.run(client, flow):
+                raise
 
     @cached_property
     def _report(self) -> "Report":
@@ -65,23 +84,31 @@ class ClientSystems:
         """
         from elite_pipeline.observability.sentry import open_sentry  # noqa: PLC0415
 
-        return open_sentry(self._settings)
+        report = open_sentry(self._settings)
+        self._stack.callback(report.close)
+        return report
 
     def _context(self, client: str) -> "FlowContext":
         from elite_pipeline.assembly import open_client  # noqa: PLC0415
 
         if client not in self._contexts:
             entry = self._settings.registry.get(client)
-            context = self._stack.enter_context(open_client(self._settings, entry))
+            context = self._stack.enter_context(
+                open_client(self._settings, entry, run_id=self._run_id, warn=self._warn)
+            )
             context.report = self._reporter(client)
             self._contexts[client] = context
         return self._contexts[client]
 
     def _reporter(self, client: str) -> "Callable[[str, RecordFailure, Exception], None]":
         def report(flow: str, failure: "RecordFailure", error: Exception) -> None:
-            self._report(
+            self._report.record_failed(
                 error,
-                {"client": client, "flow": flow, "record": failure.record, "kind": failure.kind},
+                client=client,
+                flow=flow,
+                record=failure.full_name,
+                kind=failure.kind,
+                parked=failure.parked,
             )
 
         return report
@@ -91,9 +118,12 @@ def client_systems(settings: Settings) -> dg.ResourceDefinition:
     """Return the resource that opens clients' systems, once per run."""
 
     @dg.resource(description="The systems of the run's client: TOGA 2, TOGaDesk, the ledger.")
-    def systems(_context: dg.InitResourceContext) -> Iterator[ClientSystems]:
+    def systems(context: dg.InitResourceContext) -> Iterator[ClientSystems]:
         with ExitStack() as stack:
-            yield ClientSystems(settings, stack)
+            run_id = context.run.run_id if context.run else None
+            yield ClientSystems(
+                settings, stack, run_id, context.log.warning if context.log else None
+            )
 
     return systems
 

@@ -145,12 +145,18 @@ The demo is up.
   TOGA 2     http://{LOOPBACK}:{self._toga2.number}/v2 (the sandbox)
   Helpdesk   {self._folder.helpdesk_database} (SQLite)
   Uploads    {self._folder.uploads}
+  Call log   {self._folder.call_log_database} (SQLite)
   Logs       {self._folder.logs}
 
 {now}
 Schedules sync tickets every minute and the rest every five; «Materialize all» does it at once:
   {self._page.url}/asset-groups
-To see a change flow, make one in TOGA 2; the next of those runs brings it over:
+Lineage, all groups open:
+  {self._page.lineage_url(steps.GROUPS)}
+
+To see things flow, let people type in both systems for two minutes (--client wje: the other one):
+  {steps.type_hint(self._toga2)}
+or make some changes in TOGA 2 alone; the next of those runs brings them over:
   {steps.edit_hint(self._toga2)}
 
 Ctrl-C stops everything and keeps the data; `make demo-reset` starts over.

@@ -4,8 +4,10 @@ GraphQL is the interface of the page itself; going through it keeps this package
 and takes effect exactly as a click does.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
+from urllib.parse import quote
 
 import requests
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -150,6 +152,12 @@ class DagsterPage:
     def health_url(self) -> str:
         """Answers as soon as the page is up."""
         return f"{self.url}/server_info"
+
+    def lineage_url(self, groups: Iterable[str]) -> str:
+        """Return the address of the lineage with some groups of assets opened."""
+        # the page's own name for a group of no particular code location
+        opened = ",".join(f"global@global:{group}" for group in groups)
+        return f"{self.url}/asset-groups?expanded={quote(opened, safe='')}"
 
     def location(self) -> Location | None:
         """Return the code location, or None while it is loading.

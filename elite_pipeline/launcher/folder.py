@@ -26,6 +26,7 @@ class DemoFolder:
         self.helpdesk_database = root / "togadesk.sqlite"
         self.uploads = root / "uploads"
         self.pipeline_database = root / "elite_pipeline.sqlite"
+        self.call_log_database = root / "client_logs.sqlite"
         self.toga2_database = root / "toga2.sqlite"
         self.logs = root / "logs"
         self._lock = root / "lock"
@@ -110,7 +111,12 @@ class DemoFolder:
         # The markers go first: if this is interrupted, the next start begins anew.
         for marker in (self._filled, self._first_runs):
             marker.unlink(missing_ok=True)
-        for database in (self.helpdesk_database, self.pipeline_database, self.toga2_database):
+        for database in (
+            self.helpdesk_database,
+            self.pipeline_database,
+            self.call_log_database,
+            self.toga2_database,
+        ):
             for suffix in ("", "-wal", "-shm", "-journal"):
                 database.with_name(database.name + suffix).unlink(missing_ok=True)
         # what the runs' locks on the helpdesk's database leave beside it

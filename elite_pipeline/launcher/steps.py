@@ -5,12 +5,14 @@ can be typed by hand as well.
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from elite_pipeline import demo
+from elite_pipeline.clients import load_registry
 from elite_pipeline.launcher.folder import DemoFolder
 from elite_pipeline.launcher.ports import LOOPBACK, Port
 from elite_pipeline.settings import Settings
@@ -18,9 +20,15 @@ from elite_pipeline.settings import Settings
 #: The job that materializes everything of one client.
 EVERYTHING_JOB = "everything"
 
+#: The groups of assets, as the definitions call them.
+GROUPS = ("toga2", "helpdesk", "reference_data", "tickets_to_togadesk", "tickets_to_toga2")
+
 _SANDBOX = (sys.executable, "-m", "elite_pipeline.cli", "sandbox")
 _HELPDESK = (*_SANDBOX, "togadesk")
 _TOGA2 = (*_SANDBOX, "toga2")
+
+#: How much is born at each client's helpdesk before the first sync.
+_TYPED = ("--tickets", "12", "--replies", "10", "--comments", "6", "--files", "8")
 
 #: Secrets are one variable per client; see ``.env.example``.
 _SECRET_SUFFIXES = ("_API_KEY", "_API_SECRET", "_WEBHOOK_SECRET")
@@ -40,7 +48,11 @@ class Step:
 
 
 def fill_steps(folder: DemoFolder) -> tuple[Step, ...]:
-    """Return what fills an empty demo folder, in order."""
+    """Return what fills an empty demo folder, in order.
+
+    What people type at the helpdesk comes before TOGA 2's data take their time, so that the first run
+    finds nothing there that is too young to be carried over.
+    """
     helpdesk = ("--url", f"sqlite:///{folder.helpdesk_database}")
     return (
         Step(
@@ -48,6 +60,19 @@ def fill_steps(folder: DemoFolder) -> tuple[Step, ...]:
             (*_HELPDESK, "create", *helpdesk, "--uploads", str(folder.uploads)),
         ),
         Step("Adding what people made there by hand", (*_HELPDESK, "seed", *helpdesk)),
+        *(
+            Step(
+                f"Letting the people of {client.name} type there",
+                (
+                    *(*_HELPDESK, "type", *helpdesk, "--uploads", str(folder.uploads)),
+                    *("--client-id", str(client.togadesk.client_id)),
+                    *("--departments", ",".join(map(str, client.monitored_department_ids))),
+                    *("--timezone", client.togadesk.timezone),
+                    *_TYPED,
+                ),
+            )
+            for client in load_registry(demo.DEMO_REGISTRY).clients.values()
+        ),
         Step(
             "Filling TOGA 2 with made-up data",
             (*_TOGA2, "fill", "--data", str(folder.toga2_database)),
@@ -70,8 +95,19 @@ def toga2_health_url(port: Port) -> str:
 
 def edit_hint(port: Port) -> str:
     """Return what a person types to make changes in the sandbox's TOGA 2."""
+    return _hint(port, "toga2 edit", "--client elite --tickets 3 --notes 2 --files 1")
+
+
+def type_hint(port: Port) -> str:
+    """Return what a person types to let people work in both systems."""
+    # it goes by the demo's folder, which the other terminal may not know of
+    folder = f"DEMO_DIR={shlex.quote(str(demo.demo_dir()))} " if "DEMO_DIR" in os.environ else ""
+    return folder + _hint(port, "type", "--client elite")
+
+
+def _hint(port: Port, command: str, options: str) -> str:
     program = _short(Path(sys.executable).with_name("elite-pipeline"))
-    hint = f"{program} sandbox toga2 edit --port {port.number} --client elite --tickets 3 --notes 2"
+    hint = f"{program} sandbox {command} --port {port.number} {options}"
     # where somebody has set up the real thing as well, the command would go by its registry
     chosen = Path("clients.yaml"), Path(".env")
     if "ELITE_PIPELINE_CLIENTS" in os.environ or any(path.exists() for path in chosen):

@@ -1,27 +1,15 @@
 """What the pipeline remembers between runs. See :mod:`elite_pipeline.ledger.tables`."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 
-from elite_pipeline.errors import (
-    ConfigurationError,
-    SystemicError,
-    TransientError,
-    database_error_kind,
-)
 from elite_pipeline.iteration import chunked
-from elite_pipeline.ledger.tables import (
-    MOST_TARGET_CHARS,
-    category_paths,
-    memory,
-    metadata,
-    seen,
-    waiting,
-)
+from elite_pipeline.ledger.database import LedgerDatabase
+from elite_pipeline.ledger.dead_letters import DeadLetters
+from elite_pipeline.ledger.tables import MOST_TARGET_CHARS, category_paths, memory, seen, waiting
+from elite_pipeline.ledger.uploads import Uploads
 
 _CHUNK = 500
 
@@ -66,30 +54,16 @@ class Ledger:
 
     def __init__(self, url: str, client: str) -> None:
         self._client = client
-        try:
-            parsed = sa.make_url(url)
-            options: dict[str, Any] = {"connect_args": {"timeout": 30}}
-            if parsed.get_backend_name() != "sqlite":
-                # else deleting what is not there locks the gap, and runs side by side end in deadlocks
-                options = {"isolation_level": "READ COMMITTED"}
-            self._engine = sa.create_engine(parsed, pool_pre_ping=True, **options)
-        except (sa.exc.ArgumentError, ImportError):
-            # no address at all, or one of a database whose driver is not here
-            raise ConfigurationError(
-                "PIPELINE_DATABASE_URL: expected an SQLAlchemy URL such as "
-                "sqlite:////var/lib/elite_pipeline.sqlite or mysql+pymysql://user:password@host/db."
-            ) from None
-        if parsed.get_backend_name() != "sqlite" and "@" in (parsed.database or ""):
-            raise ConfigurationError(
-                "PIPELINE_DATABASE_URL has an @ behind its host: write @, / and : in a user's name or "
-                "password as %40, %2F and %3A."
-            )
-        self._place = parsed.render_as_string(hide_password=True)
-        self._is_ready = False
+        self._database = LedgerDatabase(url)
+        self._begin = self._database.begin
+        #: What failed, and when it is tried again.
+        self.dead_letters = DeadLetters(self._database, client)
+        #: Files on their way into TOGA 2.
+        self.uploads = Uploads(self._database, client)
 
     def close(self) -> None:
         """Close the connections."""
-        self._engine.dispose()
+        self._database.close()
 
     def known(self, flow: str, uuids: Sequence[str]) -> dict[str, str]:
         """Return uuid -> fingerprint of the versions that are known to be written."""
@@ -240,27 +214,3 @@ class Ledger:
 
     def _mine(self, table: sa.Table, flow: str) -> sa.ColumnElement[bool]:
         return sa.and_(table.c.client == self._client, table.c.flow == flow)
-
-    @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
-        try:
-            if not self._is_ready:
-                # not create_all, which looks first: several runs may start on an empty database
-                with self._engine.begin() as connection:
-                    for table in metadata.sorted_tables:
-                        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
-                self._is_ready = True
-            with self._engine.begin() as connection:
-                yield connection
-        except sa.exc.DBAPIError as error:
-            arguments = error.orig.args if error.orig is not None else ()
-            number = arguments[0] if arguments and isinstance(arguments[0], int) else None
-            if error.connection_invalidated or database_error_kind(number) == "transient":
-                raise TransientError(
-                    f"A passing failure of the pipeline's own database ({self._place}): {number}."
-                ) from error
-            # the driver's own words, without the statement and its values
-            raise SystemicError(
-                f"The pipeline's own database ({self._place}) failed: {error.orig}. "
-                "Check PIPELINE_DATABASE_URL, and that its user may create tables there."
-            ) from error

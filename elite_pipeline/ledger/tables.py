@@ -1,7 +1,8 @@
 """The pipeline's own tables, in ``PIPELINE_DATABASE_URL``.
 
 They are memory, not truth: the truth about what has been synced lies in the data of the systems
-(``design.md``, wall 6). After they were lost, one full run makes good what they knew of.
+(``design.md``, wall 6). After they were lost, one full run makes good what they knew of: it meets again
+what failed, and what waited.
 """
 
 from typing import Any
@@ -69,5 +70,38 @@ category_paths = sa.Table(
     sa.Column("client", _CLIENT, primary_key=True),
     sa.Column("uuid", _UUID, primary_key=True),
     sa.Column("path", sa.Text, nullable=False),
+    **_OPTIONS,
+)
+
+#: The longest name of an entity or of a record: with the client and the flow they are a key, and MySQL
+#: allows so many characters of four bytes in a column of an index.
+MOST_NAME_CHARS = 191
+
+#: What failed (``spec/sync.md`` section 8). Times are UTC. ``next_attempt``: NULL is parked, it waits for
+#: a person. ``updated``: the record's own time, as its source gave it.
+dead_letters = sa.Table(
+    "sync_dead_letters",
+    metadata,
+    sa.Column("client", _CLIENT, primary_key=True),
+    sa.Column("flow", _FLOW, primary_key=True),
+    sa.Column("entity", sa.String(MOST_NAME_CHARS), primary_key=True),
+    sa.Column("record", sa.String(MOST_NAME_CHARS), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("first_failed", sa.DateTime, nullable=False),
+    sa.Column("last_failed", sa.DateTime, nullable=False),
+    sa.Column("next_attempt", sa.DateTime),
+    sa.Column("updated", sa.DateTime),
+    **_OPTIONS,
+)
+
+#: Files whose upload into TOGA 2 has begun: one that was cut off is looked for before it is sent again.
+uploads = sa.Table(
+    "sync_uploads",
+    metadata,
+    sa.Column("client", _CLIENT, primary_key=True),
+    sa.Column("file_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("toga2_uuid", _UUID, nullable=True),
     **_OPTIONS,
 )

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from elite_pipeline.demo import demo_dir
+from elite_pipeline.sandbox.both_sides_cli import type_both_sides
 from elite_pipeline.sandbox.caller import Caller
 from elite_pipeline.sandbox.control import (
     change_settings,
@@ -26,14 +27,13 @@ from elite_pipeline.sandbox.control import (
 from elite_pipeline.sandbox.data import Sizes, demo_sizes, generate
 from elite_pipeline.sandbox.dice import Dice
 from elite_pipeline.sandbox.edits import edit as make_edits
-from elite_pipeline.sandbox.registry import read_clients
+from elite_pipeline.sandbox.registry import clients_option, find_client, read_clients
 from elite_pipeline.sandbox.toga2 import (
     SandboxClient,
     Settings,
     Store,
     Toga2Sandbox,
 )
-from elite_pipeline.settings import default_registry
 
 _PERIOD = timedelta(days=730)
 
@@ -43,15 +43,6 @@ _data_option = click.option(
     default=lambda: demo_dir() / "toga2.sqlite",
     show_default="toga2.sqlite in the demo's folder",
     help="The SQLite file that holds the sandbox's records.",
-)
-_clients_option = click.option(
-    "--clients-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=default_registry,
-    envvar="ELITE_PIPELINE_CLIENTS",
-    show_default="./clients.yaml if it is there, else the demo's",
-    show_envvar=True,
-    help="The registry (clients.yaml) whose clients may call the sandbox.",
 )
 
 
@@ -83,7 +74,7 @@ def toga2() -> None:
 @toga2.command()
 @port_option
 @_data_option
-@_clients_option
+@clients_option
 @click.option("--new", is_flag=True, help="Begin with a new file without records.")
 @click.option("--latency", type=click.FloatRange(min=0), default=0.0, help="Seconds per answer.")
 @click.option(
@@ -138,7 +129,7 @@ def _check_data(data: Path, *, new: bool) -> None:
 
 
 @toga2.command()
-@_clients_option
+@clients_option
 def credentials(clients_file: Path) -> None:
     """Show how each client calls the sandbox: its uuid, API key and API secret.
 
@@ -154,7 +145,7 @@ def credentials(clients_file: Path) -> None:
 
 @toga2.command()
 @_data_option
-@_clients_option
+@clients_option
 @click.option("--client", "names", multiple=True, help="Which client; all of them by default.")
 @click.option("--seed", type=int, default=1, show_default=True, help="What the data follow from.")
 @click.option("--contacts", type=click.IntRange(0), help="How many contacts.")
@@ -235,7 +226,7 @@ def _fill(
 
 @toga2.command()
 @port_option
-@_clients_option
+@clients_option
 @click.option("--client", "name", required=True, help="Whose records to edit.")
 @click.option(
     "--tickets",
@@ -245,6 +236,7 @@ def _fill(
 )
 @click.option("--notes", type=click.IntRange(0), default=0, help="How many notes to write.")
 @click.option("--contacts", type=click.IntRange(0), default=0, help="How many contacts to change.")
+@click.option("--files", type=click.IntRange(0), default=0, help="How many files the notes get.")
 @click.option("--seed", type=int, help="What is edited follows from it; from the time by default.")
 def edit(
     port: int,
@@ -253,20 +245,18 @@ def edit(
     tickets: int,
     notes: int,
     contacts: int,
+    files: int,
     seed: int | None,
 ) -> None:
     """Make some believable edits over HTTP, so that the next run has something to carry over."""
     with one_line_errors():
-        clients = {client.name: client for client in read_clients(clients_file)}
-        if name not in clients:
-            raise click.ClickException(f"no client {name!r}; there are: {', '.join(clients)}")
+        client = find_client(clients_file, name)
         dice = Dice(f"edit/{time.time_ns() if seed is None else seed}")
-        caller = Caller(port, clients[name])
-        kind = clients[name].job_kind
-        counts = {"tickets": tickets, "notes": notes, "contacts": contacts}
-        for line in make_edits(caller, dice, kind=kind, **counts):
+        counts = {"tickets": tickets, "notes": notes, "contacts": contacts, "files": files}
+        for line in make_edits(Caller(port, client), dice, kind=client.job_kind, **counts):
             click.echo(line)
 
 
 for _command in (faults, stats, change_settings):
     toga2.add_command(_command)
+sandbox.add_command(type_both_sides)

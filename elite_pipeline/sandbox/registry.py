@@ -7,12 +7,24 @@ The registry as a whole is checked elsewhere; the credentials of a sandbox clien
 from pathlib import Path
 from typing import Any
 
+import click
 import yaml
 
 from elite_pipeline.demo import demo_credentials
 from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.sandbox.toga2 import SandboxClient
 from elite_pipeline.sandbox.toga2.schema import JOB_KINDS
+from elite_pipeline.settings import default_registry
+
+clients_option = click.option(
+    "--clients-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=default_registry,
+    envvar="ELITE_PIPELINE_CLIENTS",
+    show_default="./clients.yaml if it is there, else the demo's",
+    show_envvar=True,
+    help="The registry (clients.yaml) whose clients may call the sandbox.",
+)
 
 
 def read_clients(path: Path) -> list[SandboxClient]:
@@ -31,6 +43,18 @@ def read_clients(path: Path) -> list[SandboxClient]:
     if not isinstance(entries, dict) or not entries:
         raise ConfigurationError(f"{path}: needs a mapping 'clients' with at least one client")
     return [_client(path, str(name), entry) for name, entry in entries.items()]
+
+
+def find_client(path: Path, name: str) -> SandboxClient:
+    """Return one client of a registry.
+
+    Raises:
+        ConfigurationError: As :func:`read_clients`, or it has no such client.
+    """
+    clients = {client.name: client for client in read_clients(path)}
+    if name not in clients:
+        raise ConfigurationError(f"{path}: no client {name!r}; there are: {', '.join(clients)}")
+    return clients[name]
 
 
 def _client(path: Path, name: str, entry: Any) -> SandboxClient:

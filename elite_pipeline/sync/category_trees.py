@@ -21,11 +21,11 @@ from elite_pipeline.sync.category_paths import (
     flatten,
     split_choices,
 )
-from elite_pipeline.sync.context import FlowContext, FlowRun, Options
-from elite_pipeline.sync.results import Change, FlowResult, failure_of
+from elite_pipeline.sync.context import FlowContext, FlowRun, Options, Stumble
+from elite_pipeline.sync.results import Change, FlowResult
 from elite_pipeline.sync.watermarks import Progress
 from elite_pipeline.toga2 import wire
-from elite_pipeline.toga2.models import Parsed, RecordParser, TicketCategory, uuid_of
+from elite_pipeline.toga2.models import NAMELESS, Parsed, RecordParser, TicketCategory, uuid_of
 from elite_pipeline.togadesk import Row, Tx, ValueDoesNotFitError
 
 FLOW = "category_trees"
@@ -60,17 +60,18 @@ def run_category_trees(context: FlowContext, options: Options) -> FlowResult:
     is_unchanged = len(versions) == len(raws) and all(
         known.get(version.uuid) == version.fingerprint for version in versions
     )
+    due = [entity for entities in run.due_entities() for entity in entities]
     # with nothing listed and nothing known there may be a whole tree behind the watermark
-    if remembers and is_unchanged and (versions or context.ledger.category_paths()):
+    is_known = bool(versions or context.ledger.category_paths())
+    if remembers and is_unchanged and is_known and not due:
         return run.result()
     if after is not None and after > watermarks.BEGINNING:
         raws = [raw for page in context.toga2.pages(wire.TICKET_CATEGORIES) for raw in page]
-    progress = _write_tree(context, run, RecordParser(TicketCategory).many(raws))
+    progress = _write_tree(context, run, RecordParser(TicketCategory).many(raws), due)
     run.advance(progress.reached)
-    if not run.tally.failed:
-        context.ledger.remember(
-            FLOW, [version for raw in raws if (version := version_of(raw)) is not None]
-        )
+    context.ledger.remember(
+        FLOW, [version for raw in raws if (version := version_of(raw)) is not None]
+    )
     return run.result()
 
 
@@ -90,14 +91,17 @@ def choices_of(context: FlowContext) -> frozenset[str]:
     return frozenset(split_choices(row.options)) if row is not None else frozenset()
 
 
-def _write_tree(context: FlowContext, run: FlowRun, parsed: Parsed[TicketCategory]) -> Progress:
+def _write_tree(
+    context: FlowContext, run: FlowRun, parsed: Parsed[TicketCategory], due: Sequence[str]
+) -> Progress:
     progress = Progress()
-    failed: list[datetime | None] = []
+    progress.add(category.updated for category in parsed.records)
+    progress.add(one.updated for one in parsed.malformed if one.updated is not None)
+    stumbles: list[Stumble] = []
 
     def fail(name: str, updated: datetime | None, reason: str) -> None:
-        failed.append(updated)
-        error = PermanentError(reason)
-        run.fail(failure_of(name, updated, error), error)
+        error, nameless = PermanentError(reason), name.startswith(NAMELESS)
+        stumbles.append(Stumble(name, name, error, updated, unretriable=nameless))
 
     for malformed in parsed.malformed:
         fail(malformed.name, malformed.updated, malformed.reason)
@@ -133,7 +137,7 @@ def _write_tree(context: FlowContext, run: FlowRun, parsed: Parsed[TicketCategor
             f"the choices of {len(tree.paths)} categories do not fit; none was written: {error}"
         )
         fail(WHOLE_TREE, None, reason)
-        progress.add((), failed)
+        run.settle(stumbles, [])
         return progress
     moved = context.togadesk.run(lambda tx: _tickets_under(tx, context, list(renamed)))
     uuids = {before[uuid]: uuid for uuid in listed if before.get(uuid) in renamed}
@@ -152,7 +156,12 @@ def _write_tree(context: FlowContext, run: FlowRun, parsed: Parsed[TicketCategor
     run.tally.vanished = sum(1 for uuid in gone if uuid not in categories)
     for uuid, path in tree.paths.items():
         run.tally.add(Change(uuid, path, _action(uuid, path, listed, before, categories)))
-    progress.add((categories[uuid].updated for uuid in tree.paths), failed)
+    held = run.held({one.entity: one.updated for one in stumbles if one.updated is not None})
+    run.settle(
+        [one for one in stumbles if one.entity not in held],
+        {*tree.paths, *due, WHOLE_TREE} - held,
+        [(entity, entity) for entity in held],
+    )
     return progress
 
 

@@ -2,20 +2,31 @@
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from elite_pipeline.clients import Client
-from elite_pipeline.errors import ConfigurationError
-from elite_pipeline.ledger import Ledger
-from elite_pipeline.sync.results import FlowResult, RecordFailure, Tally
+from elite_pipeline.errors import ConfigurationError, PermanentError
+from elite_pipeline.ledger import DeadLetter, Failed, Ledger
+from elite_pipeline.sync.results import (
+    MAX_LETTERS,
+    FlowResult,
+    Letters,
+    RecordFailure,
+    Tally,
+    failure_of,
+)
 from elite_pipeline.sync.watermarks import BEGINNING, Watermarks
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.client import Toga2Client
-from elite_pipeline.togadesk import TogadeskStore
+from elite_pipeline.toga2.models import NAMELESS
+from elite_pipeline.togadesk import TogadeskStore, Uploads
 
 logger = logging.getLogger(__name__)
+
+#: So many failures of a run are remembered, so that none is tried twice by it.
+MOST_REMEMBERED = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +74,20 @@ def parse_since(text: str | None) -> datetime | None:
     return max(moment, BEGINNING)
 
 
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
 def _ignore_progress(_: str) -> None:
     pass
+
+
+def _ignore_flow(_: str) -> None:
+    pass
+
+
+def _no_remarks() -> Sequence[str]:
+    return ()
 
 
 def _ignore_failure(_flow: str, _failure: RecordFailure, _error: Exception) -> None:
@@ -76,24 +99,62 @@ class FlowContext:
     """One client's systems, as the flows of one run share them.
 
     Attributes:
+        find_uploads: Gives the helpdesk's folder of files; asked by the flows that need it.
         progress: Told, now and then, in a sentence how far a long run has got.
-        report: Told of every record that failed: flow, failure, and the error itself.
+        report: Told of a record that failed, when that is news (the first time, and when it is parked):
+            flow, failure, and the error itself.
+        began: Told of every flow that begins, by its name.
+        remarks: Asked at a flow's end for what an operator should know of what goes on beside it.
         clock: Seconds, monotonic.
+        now: The time of day, aware: when dead letters are due. No watermark goes by it.
     """
 
     client: Client
     toga2: Toga2Client
     togadesk: TogadeskStore
+    find_uploads: Callable[[], Uploads]
     ledger: Ledger
     watermarks: Watermarks
     progress: Callable[[str], None] = _ignore_progress
     report: Callable[[str, RecordFailure, Exception], None] = _ignore_failure
+    began: Callable[[str], None] = _ignore_flow
+    remarks: Callable[[], Sequence[str]] = _no_remarks
     clock: Callable[[], float] = field(default=time.perf_counter)
+    now: Callable[[], datetime] = field(default=_wall_clock)
+
+    @property
+    def uploads(self) -> Uploads:
+        """The helpdesk's folder of files.
+
+        Raises:
+            ConfigurationError: No setting says where it is.
+        """
+        return self.find_uploads()
 
     @property
     def lag(self) -> timedelta:
         """How far reading goes back behind a watermark."""
         return timedelta(seconds=self.client.toga2.lag_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Stumble:
+    """A record that failed.
+
+    Attributes:
+        entity: What is to be tried again as a whole.
+        record: What exactly failed: the entity itself, or something of it.
+        error: Why.
+        updated: The newest time of what failed, as its source gave it, aware; None: unknown. What has
+            not changed since is left to the dead letter.
+        unretriable: Nothing says what to try again.
+    """
+
+    entity: str
+    record: str
+    error: Exception
+    updated: datetime | None
+    unretriable: bool = False
 
 
 class FlowRun:
@@ -121,6 +182,9 @@ class FlowRun:
         self._before: datetime | None = None
         self._after: datetime | None = None
         self._started_from: datetime | None = None
+        self._now = context.now()
+        self._has_letters: bool | None = None
+        self._tried: set[str] = set()
 
     def start(self) -> datetime | None:
         """Return the instant behind which to read, the overlap included; None: read everything."""
@@ -141,12 +205,16 @@ class FlowRun:
     def remembers(self) -> bool:
         """Tell whether what the ledger has seen of this flow holds for this run.
 
-        It does not when the run was told where to start, nor when the stored watermark is earlier
-        than the one that the memory belongs to: a person has set it back, to have everything behind
-        it written again. Then it is forgotten.
+        It does not when the run was told to start before the watermark that the memory belongs to, nor
+        when the stored watermark is earlier than that: a person has set it back, to have everything
+        behind it written again. Then it is forgotten.
         """
-        if self.options.full or self.options.since is not None:
+        if self.options.full:
             return False
+        if self.options.since is not None:
+            # behind its watermark the memory is whole, whoever says where to start
+            remembered = self.context.ledger.watermark(self.flow)
+            return remembered is not None and wire.format_time(self.options.since) >= remembered
         known, stored = self.context.ledger.watermark(self.flow), self._stored()
         if known is not None and known <= wire.format_time(stored):
             return True
@@ -191,9 +259,116 @@ class FlowRun:
         elif self.context.ledger.watermark(self.flow) is not None:
             self.context.ledger.set_watermark(self.flow, wire.format_time(self._after))
 
-    def fail(self, failure: RecordFailure, error: Exception) -> None:
-        """Count a failed record and report it."""
-        self.tally.fail(failure)
+    # Dead letters (sync.md 8)
+
+    def due_entities(self) -> Iterator[list[str]]:
+        """Yield what failed before and is due to be tried again, some at a time."""
+        if not self._knows_letters():
+            return
+        for page in self.context.ledger.dead_letters.due_pages(self.flow, self._now):
+            nameless = [entity for entity in page if NAMELESS in entity]
+            if nameless:
+                self._park(nameless)
+            yield [entity for entity in page if NAMELESS not in entity]
+
+    def letters(self, entities: Collection[str]) -> Mapping[str, Sequence[DeadLetter]]:
+        """Return the dead letters of those entities that have any."""
+        if not entities or not self._knows_letters():
+            return {}
+        return self.context.ledger.dead_letters.among(self.flow, entities)
+
+    def _park(self, nameless: Sequence[str]) -> None:
+        """Let wait for a person again what a person wanted tried again, and nothing says what it is."""
+        stumbles = [
+            Stumble(entity, letter.record, PermanentError(letter.error), None, unretriable=True)
+            for entity, letters in self.letters(nameless).items()
+            for letter in letters
+        ]
+        self.settle(stumbles, [])
+
+    def is_due(self, letter: DeadLetter) -> bool:
+        """Tell whether a dead letter may be tried now; a run that reads everything tries all once."""
+        if letter.entity in self._tried:
+            return False
+        if self.options.full:
+            return True
+        return letter.next_attempt is not None and letter.next_attempt <= self._now
+
+    def held(self, moments: Mapping[str, datetime]) -> set[str]:
+        """Return the entities that are left to their dead letters: not due, and no newer than those.
+
+        Args:
+            moments: Entity -> its newest time as the source gives it now.
+        """
+        return {
+            entity
+            for entity, letters in self.letters(moments).items()
+            if any(
+                letter.entity in self._tried
+                or (
+                    not self.is_due(letter)
+                    and letter.updated is not None
+                    and moments[entity] <= letter.updated
+                )
+                for letter in letters
+            )
+        }
+
+    def settle(
+        self,
+        stumbles: Sequence[Stumble],
+        handled: Collection[str],
+        untried: Collection[tuple[str, str]] = (),
+    ) -> None:
+        """Write down what failed, and drop the dead letters of what came through.
+
+        Only then may the watermark pass.
+
+        Args:
+            stumbles: What failed.
+            handled: All entities that were tried as a whole.
+            untried: Entity and record of what was left to its dead letter.
+        """
+        letters = self.context.ledger.dead_letters
+        failures = {(one.entity, one.record): (one, self._failure_of(one)) for one in stumbles}
+        if stumbles:
+            recorded = letters.record(
+                [
+                    Failed(
+                        self.flow,
+                        one.entity,
+                        one.record,
+                        "transient" if failure.kind == "transient" else "permanent",
+                        failure.reason,
+                        one.updated,
+                        one.unretriable,
+                    )
+                    for one, failure in failures.values()
+                ],
+                self._now,
+            )
+            self._has_letters = True
+            for one in recorded:
+                if len(self._tried) < MOST_REMEMBERED:
+                    self._tried.add(one.letter.entity)
+                stumble, failure = failures[one.failed.entity, one.failed.record]
+                self.tally.fail(failure)
+                if one.is_news:
+                    self._report(replace(failure, parked=one.letter.parked), stumble.error)
+        self.tally.waiting += len(untried)
+        if self._knows_letters() and handled:
+            letters.resolve(self.flow, handled, [*failures, *untried])
+
+    def _failure_of(self, one: Stumble) -> RecordFailure:
+        failure = failure_of(one.record, one.updated, one.error, one.entity)
+        return replace(failure, reason=self.context.toga2.redact(failure.reason))
+
+    def _knows_letters(self) -> bool:
+        if self._has_letters is None:
+            self._has_letters = self.context.ledger.dead_letters.has_any(self.flow)
+        return self._has_letters
+
+    def _report(self, failure: RecordFailure, error: Exception) -> None:
         try:
             self.context.report(self.flow, failure, error)
         except Exception:
@@ -203,6 +378,8 @@ class FlowRun:
     def result(self) -> FlowResult:
         """Return what the run did."""
         tally, context = self.tally, self.context
+        letters = context.ledger.dead_letters
+        counts = letters.counts(self.flow) if self._knows_letters() else None
         return FlowResult(
             client=context.client.name,
             flow=self.flow,
@@ -223,6 +400,15 @@ class FlowRun:
             seconds=context.clock() - self._started,
             changes=tuple(tally.changes),
             failures=tuple(tally.failures),
+            waiting=tally.waiting,
+            dead_letters=Letters(
+                counts.waiting,
+                counts.parked,
+                counts.oldest,
+                tuple(letters.listed(self.flow, MAX_LETTERS)),
+            )
+            if counts is not None
+            else Letters(),
             remarks=tuple(tally.remarks),
         )
 

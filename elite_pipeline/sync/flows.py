@@ -4,13 +4,14 @@ What a flow does is in its own module; here is what is true of every one of them
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from elite_pipeline.sync.category_trees import run_category_trees
 from elite_pipeline.sync.collecting import seldom_collected
 from elite_pipeline.sync.contacts import Contacts
 from elite_pipeline.sync.context import FlowContext, Options
+from elite_pipeline.sync.outgoing import run_outgoing
 from elite_pipeline.sync.predefined_replies import PredefinedReplies
 from elite_pipeline.sync.reference import run_reference_flow
 from elite_pipeline.sync.results import FlowResult
@@ -54,7 +55,12 @@ FLOWS: dict[str, Flow] = {
             "assets",
             "groups",
             "tickets_customfields",
+            "files",
         ),
+    ),
+    "togadesk_to_toga2": Flow(
+        run_outgoing,
+        ("tickets", "tickets_replies", "comments", "files", "people", "assets", "groups"),
     ),
 }
 
@@ -74,9 +80,11 @@ def run_flow(name: str, context: FlowContext, options: Options | None = None) ->
     if not getattr(context.client.flows, name):
         return FlowResult(client=context.client.name, flow=name, is_on=False)
     flow = FLOWS[name]
+    context.began(name)
     with (
         context.togadesk.lock(f"{context.client.name}.{name}", LOCK_WAIT_SECONDS),
         seldom_collected(),
     ):
         context.togadesk.require(flow.tables)
-        return flow.run(context, options or Options())
+        result = flow.run(context, options or Options())
+    return replace(result, remarks=(*result.remarks, *context.remarks()))

@@ -12,19 +12,26 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Generic
 
-from elite_pipeline.errors import PermanentError, PermanentHttpError, PipelineError
+from elite_pipeline.errors import PermanentHttpError, PipelineError
 from elite_pipeline.iteration import chunked, prefetch
 from elite_pipeline.ledger import Waiting
-from elite_pipeline.sync.context import FlowContext, FlowRun, Options
+from elite_pipeline.sync.context import FlowContext, FlowRun, Options, Stumble
 from elite_pipeline.sync.look_ahead import Glimpse, LookAhead
 from elite_pipeline.sync.nets import write_in_nets
 from elite_pipeline.sync.reference_batch import Outcome, Planned, plan, write_in_rounds
 from elite_pipeline.sync.reference_kinds import Kind, R
-from elite_pipeline.sync.results import FlowResult, failure_of
+from elite_pipeline.sync.results import FlowResult
 from elite_pipeline.sync.uuid_sets import UuidSet
 from elite_pipeline.sync.watermarks import Progress
 from elite_pipeline.toga2 import wire
-from elite_pipeline.toga2.models import Malformed, Parsed, RecordParser, updated_of, uuid_of
+from elite_pipeline.toga2.models import (
+    NAMELESS,
+    Malformed,
+    Parsed,
+    RecordParser,
+    updated_of,
+    uuid_of,
+)
 from elite_pipeline.togadesk import Tx
 
 #: Pages that are written together: with 200 records a page, a thousand rows a statement.
@@ -47,6 +54,7 @@ def run_reference_flow(kind: Kind[R], context: FlowContext, options: Options) ->
     run = FlowRun(context, flow=kind.flow, watermark=kind.watermark, options=options)
     flow = _ReferenceFlow(kind, context, run)
     after = run.start()
+    flow.write_due()
     if kind.waits:
         flow.write_waiting()
     progress = Progress()
@@ -106,6 +114,27 @@ class _ReferenceFlow(Generic[R]):
         self._attempts = 0
         self._changed_meanwhile = False
 
+    def write_due(self) -> None:
+        """Try again what failed before and is due."""
+        kind = self._kind
+        for uuids in self._run.due_entities():
+            answers = self._context.toga2.fetch_many(kind.resource, uuids, depth=kind.depth)
+            gone: list[str] = []
+            unreadable: list[Malformed] = []
+            raws: list[object] = []
+            for uuid, answer in zip(uuids, answers, strict=True):
+                if not isinstance(answer, PipelineError):
+                    raws.append(answer)
+                elif _is_gone(answer):
+                    gone.append(uuid)
+                else:
+                    unreadable.append(Malformed(uuid, None, str(answer), kind=answer.kind))
+            if not self._run.options.full:
+                # a full run counts the rows of all that is gone
+                self._run.tally.vanished += len(gone)
+            self._run.settle([], gone)
+            self.write_batch(self._batch([], self._parser.many(raws), unreadable), Progress())
+
     def write_waiting(self) -> None:
         """Write again what waited for something that is there now."""
         kind = self._kind
@@ -157,7 +186,8 @@ class _ReferenceFlow(Generic[R]):
         for (uuid, part), answer in zip(parts, answers, strict=True):
             raws.remove(part)
             if isinstance(answer, PipelineError):
-                unreadable.append(Malformed(uuid, updated_of(part), str(answer)))
+                updated = updated_of(part)
+                unreadable.append(Malformed(uuid, updated, str(answer), kind=answer.kind))
             else:
                 # its place in the list is what the watermark goes by: it may have changed since
                 raws.append({**answer, "_updated": part["_updated"]})
@@ -165,36 +195,44 @@ class _ReferenceFlow(Generic[R]):
 
     def write_batch(self, batch: _Batch[R], progress: Progress) -> None:
         """Write a batch, and take it into account."""
-        failed: list[datetime | None] = []
+        stumbles: list[Stumble] = []
 
         def fail(name: str, updated: datetime | None, error: Exception) -> None:
-            failed.append(updated)
-            self._run.fail(failure_of(name, updated, error), error)
+            nameless = name.startswith(NAMELESS)
+            stumbles.append(Stumble(name, name, error, updated, unretriable=nameless))
 
+        moments = {record.uuid: record.updated for record in batch.records}
+        moments |= {one.name: one.updated for one in batch.malformed if one.updated is not None}
+        held = self._run.held(moments)
         for malformed in batch.malformed:
-            fail(malformed.name, malformed.updated, PermanentError(malformed.reason))
+            if malformed.name not in held:
+                fail(malformed.name, malformed.updated, malformed.error)
+        records = [record for record in batch.records if record.uuid not in held]
         self._waiting, self._attempts = [], 0
         outcomes = write_in_nets(
-            batch.records,
+            records,
             partial(self._write, batch.planned, [self._ahead.rows(batch.glimpse)]),
             lambda record, error: fail(record.uuid, record.updated, error),
         )
         # more than one attempt: an earlier one may have written what the last one found as it should be
         self._ahead.wrote(batch.records, batch.planned, outcomes, at_once=self._attempts <= 1)
-        handled: list[datetime] = []
+        done: list[str] = []
         for outcome in outcomes:
             if outcome.change is not None:
-                handled.append(outcome.record.updated)
+                done.append(outcome.record.uuid)
                 self._run.tally.add(outcome.change)
             elif outcome.refusal is not None:
                 fail(outcome.record.uuid, outcome.record.updated, outcome.refusal)
+        self._run.tally.waiting += len(held)
         if self._kind.waits:
+            # before a dead letter is dropped: nothing else would bring the record again
             self._context.ledger.set_waiting(
                 self._kind.flow,
                 [outcome.record.uuid for outcome in outcomes],
                 self._waiting,
             )
-        progress.add(handled, failed)
+        self._run.settle(stumbles, done)
+        progress.add(moments.values())
 
     def note_changes_since(self, started: datetime | None, batch: _Batch[R]) -> None:
         """Note whether a record may have been changed while the list was read: it comes twice then."""
@@ -206,7 +244,8 @@ class _ReferenceFlow(Generic[R]):
     def count_vanished(self, listed: UuidSet) -> None:
         """Count the rows whose record TOGA 2 no longer has; they are left alone (sync.md 3)."""
         table = self._kind.table
-        has_all_rows = not self._run.tally.failed and not self._kind.skips_inactive
+        tally = self._run.tally
+        has_all_rows = not (tally.failed or tally.waiting or self._kind.skips_inactive)
         # then as many rows as records means that none is left over
         if has_all_rows:
             count = listed.count(each_came_once=not self._changed_meanwhile)

@@ -9,12 +9,14 @@ from datetime import datetime
 from typing import Literal
 
 from elite_pipeline.errors import Kind, PipelineError
+from elite_pipeline.ledger import DeadLetter
 
 Action = Literal["created", "updated", "adopted", "unchanged", "inactive"]
 
 #: How many changes and failures a result carries in detail; the counts are always whole.
 MAX_CHANGES = 50
 MAX_FAILURES = 200
+MAX_LETTERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,39 @@ class RecordFailure:
         record: Its TOGA 2 uuid, or where it stood when it has none.
         kind: Which of the three kinds of failure it is (``spec/sync.md`` section 8).
         reason: One message for an operator, without secrets.
-        updated: The record's ``_updated``, aware, when it can be read: the watermark stays before it.
+        updated: The record's own time, aware, when it can be read.
+        of: What it is a part of, and with which it is tried again; the record itself, where it is whole.
+        parked: No run tries it any more: it waits for a person.
     """
 
     record: str
     kind: Kind
     reason: str
     updated: datetime | None
+    of: str = ""
+    parked: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """The record, and what it is a part of."""
+        return self.record if self.of in ("", self.record) else f"{self.record} of {self.of}"
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """The dead letters that a flow of a client has after a run.
+
+    Attributes:
+        waiting: Tried again by runs to come.
+        parked: Wait for a person.
+        oldest: When the first of them first failed, aware, UTC; None: there are none.
+        first: The oldest of them in detail.
+    """
+
+    waiting: int = 0
+    parked: int = 0
+    oldest: datetime | None = None
+    first: tuple[DeadLetter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +87,9 @@ class FlowResult:
         is_on: False when the client's registry has the flow switched off; nothing was done then.
         inactive: Records that TOGA 2 has switched off: kept where they are, not offered anew.
         vanished: Rows whose record TOGA 2 no longer has; only a full run can tell.
+        failed: Records that failed in this run, each now a dead letter.
+        waiting: Records that were left to their dead letters: those are not due yet, or parked.
+        dead_letters: All that there are of this flow.
         details: Further counts, by what was counted.
         api_calls: Requests to TOGA 2, retries and watermark calls included.
         sql_reads, sql_writes: Statements sent to the helpdesk's database.
@@ -79,6 +110,8 @@ class FlowResult:
     inactive: int = 0
     vanished: int = 0
     failed: int = 0
+    waiting: int = 0
+    dead_letters: Letters = Letters()
     details: Mapping[str, int] = field(default_factory=dict)
     api_calls: int = 0
     sql_reads: int = 0
@@ -101,6 +134,7 @@ class Tally:
         )
         self.details: dict[str, int] = {}
         self.failed = 0
+        self.waiting = 0
         self.vanished = 0
         self.changes: list[Change] = []
         self.failures: list[RecordFailure] = []
@@ -109,7 +143,7 @@ class Tally:
     @property
     def handled(self) -> int:
         """Records looked at so far."""
-        return sum(self.counts.values()) + self.failed
+        return sum(self.counts.values()) + self.failed + self.waiting
 
     def add(self, change: Change) -> None:
         """Count one record, and keep it in detail when it was written and there is room."""
@@ -135,13 +169,16 @@ class Tally:
             self.remarks.append(text)
 
 
-def failure_of(record: str, updated: datetime | None, error: Exception) -> RecordFailure:
+def failure_of(
+    record: str, updated: datetime | None, error: Exception, of: str = ""
+) -> RecordFailure:
     """Describe what happened to a record; an error that nobody foresaw is permanent, and says so."""
     if isinstance(error, PipelineError):
-        return RecordFailure(record, error.kind, str(error), updated)
+        return RecordFailure(record, error.kind, str(error), updated, of or record)
     return RecordFailure(
         record,
         "permanent",
         f"an unforeseen {type(error).__name__}; this is a defect of the pipeline, please report it",
         updated,
+        of or record,
     )

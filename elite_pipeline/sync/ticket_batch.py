@@ -12,10 +12,23 @@ by the next attempt and doubles nothing:
 What does not belong here: the messages themselves (``ticket_messages``).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from elite_pipeline.clients import Client
 from elite_pipeline.errors import PermanentError
+from elite_pipeline.sync.born_here import (
+    TICKET_COLUMNS,
+    LettersOf,
+    find_on_their_way,
+    find_own_tickets,
+    find_unmirrored,
+    keep_states_to_send,
+    leave_to_sender,
+)
+from elite_pipeline.sync.file_rows import count_files, find_file_targets, hide_files
+from elite_pipeline.sync.own_keys import OwnKey
 from elite_pipeline.sync.ticket_messages import (
     MOVED,
     TABLES,
@@ -25,7 +38,8 @@ from elite_pipeline.sync.ticket_messages import (
 )
 from elite_pipeline.sync.ticket_outcomes import Bundle, Pending, TicketOutcome
 from elite_pipeline.sync.ticket_rows import OWNED, Message, References, TicketRows, author_email
-from elite_pipeline.toga2.models import TicketNote
+from elite_pipeline.toga2 import wire
+from elite_pipeline.toga2.models import Malformed, TicketNote
 from elite_pipeline.togadesk import Row, TogadeskStore, Tx
 
 
@@ -35,6 +49,7 @@ class TicketBatch:
     Args:
         choices: The category paths that the client's field offers.
         category_paths: Category uuid -> the path under which the field offers it.
+        letters_of: Gives the dead letters of the way out.
     """
 
     def __init__(
@@ -44,37 +59,47 @@ class TicketBatch:
         bundles: Sequence[Bundle],
         choices: frozenset[str],
         category_paths: Mapping[str, str],
+        letters_of: LettersOf,
     ) -> None:
+        self._letters_of = letters_of
         self._client = client
         self._store = store
         self._bundles = bundles
         self._choices = choices
         self._category_paths = category_paths
-        self._withdrawn: set[str] = set()
+        #: Uuid of a note that was taken out of the replies -> who had written it there.
+        self._withdrawn: dict[str, int] = {}
 
     def write(self, tx: Tx) -> list[TicketOutcome]:
         """Write what differs; safe to be called again after an attempt that did not come through."""
         self._withdraw_private_notes(tx)
-        references = self._find_references(tx)
-        rows = tx.select_by_reference(
-            "tickets", ["id", *OWNED], [bundle.ticket.uuid for bundle in self._bundles]
+        rows: dict[str, Row] = dict(
+            tx.select_by_reference(
+                "tickets",
+                list(TICKET_COLUMNS),
+                [bundle.ticket.uuid for bundle in self._bundles],
+            )
         )
+        rows |= find_own_tickets(tx, self._store.client_id, self._bundles, rows)
+        references = self._find_references(tx, rows)
         outcomes: list[TicketOutcome] = []
         pending: list[Pending] = []
         new: dict[str, dict[str, object]] = {}
-        updates: list[dict[str, object]] = []
         for bundle in self._bundles:
             outcome = TicketOutcome(bundle)
             outcomes.append(outcome)
             row = rows.get(bundle.ticket.uuid)
             maker = TicketRows(self._client, self._store, references)
             try:
-                owned = maker.owned(bundle.ticket, row)
-                description = maker.description(bundle.ticket)
+                owned = maker.owned(bundle.ticket, row, bundle.own)
+                description = maker.description(bundle.ticket, bundle.own)
             except PermanentError as error:
                 outcome.refusal = error
                 continue
-            messages = [description, *self._notes(maker, bundle, outcome)]
+            messages = self._notes(maker, bundle, outcome)
+            if description.text or bundle.own is None:
+                # a ticket that was opened in the helpdesk without a word has no row for it
+                messages.insert(0, description)
             for note in bundle.notes:
                 if note.uuid in self._withdrawn:
                     outcome.count(MOVED[False])
@@ -85,14 +110,12 @@ class TicketBatch:
                 outcome.action, entry.is_new = "created", True
                 new[bundle.ticket.uuid] = maker.new(bundle.ticket, owned)
                 continue
-            entry.ticket_id = row.id
-            changed = tuple(name for name in OWNED if row[name] != owned[name])
-            if changed and not bundle.notes_only:
-                outcome.action, outcome.fields = "updated", changed
-                updates.append({"id": row.id, **owned})
+            entry.ticket_id, entry.owned = row.id, owned
         keep_newest(pending)
         there = find_messages(tx, pending)
         pending = self._refuse_moved(tx, pending, there)
+        leave_to_sender(tx, self._client, pending, rows, there)
+        updates = self._updates(tx, pending, rows)
         made = tx.insert_referenced(
             "tickets", [new[entry.uuid] for entry in pending if entry.is_new]
         )
@@ -100,8 +123,30 @@ class TicketBatch:
         for entry in pending:
             if entry.is_new:
                 entry.ticket_id = made[entry.uuid]
-        MessageWriter(self._store).write(tx, pending, there)
+        MessageWriter(self._store).write(tx, pending, there, self._withdrawn)
+        find_file_targets(tx, pending)
         return outcomes
+
+    def _updates(
+        self, tx: Tx, pending: Sequence[Pending], rows: Mapping[str, Row]
+    ) -> list[dict[str, object]]:
+        """Return the rows of tickets that differ, as they should be."""
+        differing = [
+            entry
+            for entry in pending
+            if not entry.is_new
+            and not entry.outcome.bundle.notes_only
+            and any(rows[entry.uuid][name] != entry.owned[name] for name in OWNED)
+        ]
+        keep_states_to_send(tx, self._client, differing, rows, self._letters_of)
+        updates: list[dict[str, object]] = []
+        for entry in differing:
+            row = rows[entry.uuid]
+            changed = tuple(name for name in OWNED if row[name] != entry.owned[name])
+            if changed:
+                entry.outcome.action, entry.outcome.fields = "updated", changed
+                updates.append({"id": row.id, **entry.owned})
+        return updates
 
     def _withdraw_private_notes(self, tx: Tx) -> None:
         """Take what is private out of the replies before anything else can go wrong with it.
@@ -117,7 +162,7 @@ class TicketBatch:
             if malformed.is_private
         }
         table = TABLES[True][0]
-        public = tx.select_by_reference(table, ["id", "ticketid"], private)
+        public = tx.select_by_reference(table, ["id", "ticketid", "peopleid"], private)
         if not public:
             return
         own = {
@@ -129,11 +174,12 @@ class TicketBatch:
                 in_=("id", [row.ticketid for row in public.values()]),
             )
         }
-        withdrawn = {uuid: row.id for uuid, row in public.items() if row.ticketid in own}
-        tx.delete(table, list(withdrawn.values()))
-        self._withdrawn = set(withdrawn)
+        withdrawn = {row.id: uuid for uuid, row in public.items() if row.ticketid in own}
+        hide_files(tx, self._store.client_id, withdrawn)
+        tx.delete(table, list(withdrawn))
+        self._withdrawn = {uuid: public[uuid].peopleid for uuid in withdrawn.values()}
 
-    def _find_references(self, tx: Tx) -> References:
+    def _find_references(self, tx: Tx, rows: Mapping[str, Row]) -> References:
         """Find everything that the tickets refer to, in a handful of statements."""
         tickets = [bundle.ticket for bundle in self._bundles]
         notes = [note for bundle in self._bundles for note in bundle.notes]
@@ -144,10 +190,10 @@ class TicketBatch:
             authors=find_authors(tx, self._store, {author_email(note) for note in notes}),
             choices=self._choices,
             category_paths=self._category_paths,
+            unmirrored=find_unmirrored(tx, self._bundles, rows),
         )
 
-    @staticmethod
-    def _notes(maker: TicketRows, bundle: Bundle, outcome: TicketOutcome) -> list[Message]:
+    def _notes(self, maker: TicketRows, bundle: Bundle, outcome: TicketOutcome) -> list[Message]:
         messages: list[Message] = []
         for malformed in bundle.malformed:
             # it may have no name of its own
@@ -157,9 +203,14 @@ class TicketBatch:
             )
         for note in sorted(bundle.notes, key=lambda note: (note.created, note.uuid)):
             try:
-                messages.append(maker.note(bundle.ticket.uuid, note))
+                own = bundle.own_notes.get(note.uuid)
+                message = maker.note(bundle.ticket.uuid, note, own)
+                if own is not None and note.uuid in self._withdrawn:
+                    message = replace(message, author_id=self._withdrawn[note.uuid])
+                messages.append(message)
             except PermanentError as error:
                 outcome.note_failures.append((note.uuid, note.updated, error))
+            outcome.note_failures += _unreadable_files(note)
         return messages
 
     def _refuse_moved(
@@ -209,6 +260,21 @@ class TicketBatch:
         return kept
 
 
+def _unreadable_files(
+    note: TicketNote,
+) -> Iterator[tuple[str, datetime | None, PermanentError]]:
+    """Yield what cannot be read of a note's files: a file that is not named is not forgotten."""
+    for link in note.files or ():
+        if isinstance(link, Malformed):
+            yield f"file {link.name} of note {note.uuid}", note.updated, PermanentError(link.reason)
+    if note.files is None and note.file_count:
+        error = PermanentError(
+            f"TOGA 2 gave the note without its files at depth {wire.FULL_DEPTH}; see "
+            "docs/assumptions.md, files"
+        )
+        yield f"files of note {note.uuid}", note.updated, error
+
+
 def _ids(tx: Tx, table: str, uuids: set[str]) -> dict[str, int]:
     found = tx.select_by_reference(table, ["id"], uuids)
     return {uuid: row.id for uuid, row in found.items()}
@@ -229,16 +295,23 @@ def find_authors(tx: Tx, store: TogadeskStore, emails: Collection[str]) -> dict[
 
 
 def changed_notes(
-    tx: Tx, client: Client, store: TogadeskStore, notes: Sequence[TicketNote]
+    tx: Tx,
+    client: Client,
+    store: TogadeskStore,
+    notes: Sequence[TicketNote],
+    own: Mapping[str, OwnKey],
 ) -> list[TicketNote]:
     """Return the notes that the helpdesk does not have exactly as they are now.
 
-    Exactly: in the right table and nowhere else, under the right ticket, by the right author, and
-    with the same text.
+    Exactly: in the right table and nowhere else, under the right ticket, by the right author, with the
+    same text and with as many files.
+
+    Args:
+        own: Uuid -> the helpdesk's row that a note was sent from, of those that were.
     """
     uuids = [note.uuid for note in notes]
     rows = {
-        is_public: tx.select_by_reference(table, ["ticketid", "peopleid", column], uuids)
+        is_public: tx.select_by_reference(table, ["id", "ticketid", "peopleid", column], uuids)
         for is_public, (table, column) in TABLES.items()
     }
     tickets = tx.select_by_reference(
@@ -246,19 +319,43 @@ def changed_notes(
     )
     authors = find_authors(tx, store, {author_email(note) for note in notes})
     maker = TicketRows(client, store, References(authors=authors))
+    on_their_way = find_on_their_way(
+        tx,
+        client,
+        {uuid: key for uuid, key in own.items() if not any(uuid in some for some in rows.values())},
+    )
+    files = count_files(
+        tx,
+        {
+            note.uuid: row.id if note.is_external else None
+            for note in notes
+            if note.file_count and (row := rows[note.is_external].get(note.uuid)) is not None
+        }
+        | {uuid: own[uuid].id for uuid in on_their_way if own[uuid].kind == "files"},
+    )
 
     def is_there(note: TicketNote) -> bool:
-        row = rows[note.is_external].get(note.uuid)
         ticket = tickets.get(note.ticket.uuid) if note.ticket is not None else None
+        if note.uuid in on_their_way and own[note.uuid].kind == "files":
+            return (
+                ticket is not None
+                and on_their_way[note.uuid] == ticket.id
+                and note.is_external
+                and files.get(note.uuid, 0) >= note.file_count
+            )
+        row = rows[note.is_external].get(note.uuid)
         if row is None or ticket is None or note.uuid in rows[not note.is_external]:
             return False
         try:
-            message = maker.note(note.uuid, note)
+            message = maker.note(note.uuid, note, own.get(note.uuid))
         except PermanentError:
             # to be met, and reported, where it is written
             return False
         column = TABLES[note.is_external][1]
-        expected = (ticket.id, message.author_id, message.text)
-        return expected == (row.ticketid, row.peopleid, row[column])
+        if note.uuid not in own and row.peopleid != message.author_id:
+            return False
+        return (ticket.id, message.text) == (row.ticketid, row[column]) and files.get(
+            note.uuid, 0
+        ) >= note.file_count
 
     return [note for note in notes if not is_there(note)]

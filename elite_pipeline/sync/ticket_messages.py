@@ -8,10 +8,12 @@ one, and leaves its history row at the ticket to which it came. Made private and
 the other ticket, it is new there, and that ticket gets a row of its own, once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from elite_pipeline.errors import PermanentError
-from elite_pipeline.sync.ticket_outcomes import Pending
+from elite_pipeline.sync.file_rows import drop_full_texts, hide_files
+from elite_pipeline.sync.long_texts import may_be_beginning
+from elite_pipeline.sync.ticket_outcomes import FileTarget, Pending
 from elite_pipeline.sync.ticket_rows import Message
 from elite_pipeline.togadesk import Row, TogadeskStore, Tx
 
@@ -30,7 +32,11 @@ class MessageWriter:
         self._store = store
 
     def write(
-        self, tx: Tx, pending: Sequence[Pending], there: Mapping[bool, Mapping[str, Row]]
+        self,
+        tx: Tx,
+        pending: Sequence[Pending],
+        there: Mapping[bool, Mapping[str, Row]],
+        withdrawn: Collection[str] = (),
     ) -> None:
         """Write what differs of tickets' messages.
 
@@ -38,8 +44,10 @@ class MessageWriter:
             tx: The transaction.
             pending: Tickets whose rows are there by now.
             there: What :func:`find_messages` found for them.
+            withdrawn: Notes that were public until now, and whose rows are gone.
         """
         self._refuse_foreign(tx, pending, there)
+        self._drop_full_texts(tx, pending, there, withdrawn)
         self._move_between_tables(tx, pending, there)
         self._write_history(tx, pending, there[True])
         for is_public, (table, column) in TABLES.items():
@@ -50,11 +58,13 @@ class MessageWriter:
                     if message.is_public != is_public:
                         continue
                     row = there[is_public].get(message.uuid)
-                    values = {
-                        "ticketid": entry.ticket_id,
-                        "peopleid": message.author_id,
-                        column: message.text,
-                    }
+                    values = values_of(message, entry.ticket_id, column)
+                    if row is not None and row[column] == message.unstripped:
+                        values[column] = row[column]
+                    written_here = row or there[not is_public].get(message.uuid)
+                    if written_here is not None and message.own is not None:
+                        # who wrote it in the helpdesk is nothing that TOGA 2 could know better
+                        values["peopleid"] = written_here.peopleid
                     if row is None:
                         written = self._store.to_local(message.written)
                         inserts.append(
@@ -69,6 +79,32 @@ class MessageWriter:
                         entry.outcome.count(_name(message, "updated"))
             tx.insert(table, inserts)
             tx.update(table, updates)
+
+    @staticmethod
+    def _drop_full_texts(
+        tx: Tx,
+        pending: Sequence[Pending],
+        there: Mapping[bool, Mapping[str, Row]],
+        withdrawn: Collection[str],
+    ) -> None:
+        """Remove what was attached for texts that were too long and are others now."""
+        asked: list[tuple[Pending, FileTarget]] = []
+        for entry in pending:
+            for message in entry.messages:
+                if message.is_description and entry.outcome.bundle.notes_only:
+                    continue
+                texts = {
+                    row[column]
+                    for is_public, (_, column) in TABLES.items()
+                    if (row := there[is_public].get(message.uuid)) is not None
+                } - {message.text}
+                if message.uuid in withdrawn or any(map(may_be_beginning, texts)):
+                    reply = there[True].get(message.uuid)
+                    id_ = reply.id if reply is not None else None
+                    asked.append((entry, FileTarget(message.uuid, id_, message.files, True)))
+        dropped = drop_full_texts(tx, [target for _, target in asked])
+        for entry, target in asked:
+            entry.outcome.dropped += dropped[target.note]
 
     def _refuse_foreign(
         self, tx: Tx, pending: Sequence[Pending], there: Mapping[bool, Mapping[str, Row]]
@@ -97,20 +133,23 @@ class MessageWriter:
                 )
                 entry.outcome.note_failures.append((message.uuid, None, error))
 
-    @staticmethod
     def _move_between_tables(
-        tx: Tx, pending: Sequence[Pending], there: Mapping[bool, Mapping[str, Row]]
+        self, tx: Tx, pending: Sequence[Pending], there: Mapping[bool, Mapping[str, Row]]
     ) -> None:
         """Take notes out of the table where they no longer belong; replies first, they are public."""
         for is_public in (True, False):
-            moved = []
+            moved: dict[int, str] = {}
             for entry in pending:
                 for message in entry.messages:
                     row = there[is_public].get(message.uuid)
                     if message.is_public != is_public and row is not None:
-                        moved.append(row.id)
+                        moved[row.id] = message.uuid
                         entry.outcome.count(MOVED[message.is_public])
-            tx.delete(TABLES[is_public][0], moved)
+                        if message.is_public:
+                            entry.outcome.made_public.add(message.uuid)
+            if is_public and moved:
+                hide_files(tx, self._store.client_id, moved)
+            tx.delete(TABLES[is_public][0], list(moved))
 
     def _write_history(
         self, tx: Tx, pending: Sequence[Pending], replies: Mapping[str, Row]
@@ -147,6 +186,11 @@ class MessageWriter:
             if (entry.ticket_id, HISTORY_TEXT + message.uuid) not in written
         ]
         tx.insert("tickets_history", rows)
+
+
+def values_of(message: Message, ticket_id: int, column: str) -> dict[str, object]:
+    """Return what the row of a message holds."""
+    return {"ticketid": ticket_id, "peopleid": message.author_id, column: message.text}
 
 
 def _name(message: Message, done: str) -> str:

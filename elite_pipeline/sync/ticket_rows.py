@@ -14,8 +14,13 @@ from elite_pipeline.clients import Client
 from elite_pipeline.errors import PermanentError
 from elite_pipeline.ledger import Waiting
 from elite_pipeline.sync.category_paths import encode_path
-from elite_pipeline.toga2.models import CategoryPath, Person, Ticket, TicketNote
-from elite_pipeline.togadesk import Row, TogadeskStore, ValueDoesNotFitError
+from elite_pipeline.sync.long_texts import beginning_of, full_text, full_text_mark
+from elite_pipeline.sync.own_keys import OwnKey
+from elite_pipeline.sync.signatures import signature, without_signature
+from elite_pipeline.sync.ticket_states import says_the_same
+from elite_pipeline.sync.wanted_files import WantedFile, private_line, private_tag, wanted
+from elite_pipeline.toga2.models import CategoryPath, NoteFile, Person, Ticket, TicketNote
+from elite_pipeline.togadesk import Row, TextTooLongError, TogadeskStore, ValueDoesNotFitError
 
 #: Owned columns of ``tickets``: kept up to date; the rest is the helpdesk's own.
 OWNED = (
@@ -23,8 +28,6 @@ OWNED = (
 )  # fmt: skip
 #: What a subject that had to be shortened ends in.
 CUT_MARK = " […]"
-#: Helpdesk status -> TOGA 2 status: what the helpdesk calls more finely says the same.
-_BACK = {"Reopened": "OPEN"}
 
 
 @dataclass(slots=True)
@@ -36,6 +39,7 @@ class References:
         authors: E-mail address, lower-case -> id of a person of this client, or of an administrator.
         choices: The category paths that the client's field offers.
         category_paths: Category uuid -> the path under which the field offers it.
+        unmirrored: Column of a ticket -> values that TOGA 2 cannot know: ids of rows that mirror nothing.
     """
 
     people: Mapping[str, int] = field(default_factory=dict)
@@ -44,6 +48,7 @@ class References:
     authors: Mapping[str, int] = field(default_factory=dict)
     choices: frozenset[str] = frozenset()
     category_paths: Mapping[str, str] = field(default_factory=dict)
+    unmirrored: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,11 @@ class Message:
         text: HTML, fitted to its column.
         written: Aware; when it was written.
         updated: Aware; which version of it this is.
+        own: The helpdesk's row that it was sent from; None: it was written in TOGA 2. Who wrote the row
+            is the helpdesk's to say.
+        files: What hangs on it.
+        unstripped: A description's text with the line in front that names its author, or seems to: a
+            row that says it says the same.
     """
 
     uuid: str
@@ -67,6 +77,9 @@ class Message:
     text: str
     written: datetime
     updated: datetime
+    own: OwnKey | None = None
+    files: tuple[WantedFile, ...] = ()
+    unstripped: str | None = None
 
 
 class TicketRows:
@@ -82,17 +95,26 @@ class TicketRows:
         self._references = references
         self.waiting: list[Waiting] = []
 
-    def owned(self, ticket: Ticket, current: Row | None) -> dict[str, object]:
+    def owned(
+        self, ticket: Ticket, current: Row | None, own: OwnKey | None = None
+    ) -> dict[str, object]:
         """Return the owned columns of a ticket's row.
+
+        Where TOGA 2 names nobody and the helpdesk names somebody whom TOGA 2 cannot know, the helpdesk's
+        stays.
 
         Args:
             ticket: As TOGA 2 has it.
             current: Its row, if there is one.
+            own: The helpdesk's ticket that it was made from, if it was.
 
         Raises:
             PermanentError: A status or priority has no counterpart; the message says where to add it.
         """
         contact, unit, team = ticket.contact, ticket.unit, ticket.team
+        keeps_email = contact is None and (
+            own is not None or self._kept("userid", current) is not None
+        )
         return {
             "subject": self._subject(ticket)[0],
             "status": self._mapped(
@@ -108,15 +130,27 @@ class TicketRows:
                 current.priority if current else "Normal",
             ),
             "userid": self._found(
-                ticket, "contact", contact.uuid if contact else None, self._references.people
+                ticket,
+                "contact",
+                contact.uuid if contact else None,
+                self._references.people,
+                self._kept("userid", current),
             ),
-            "email": self._email(contact),
+            "email": current.email if current and keeps_email else self._email(contact),
             "groupid": self._found(
-                ticket, "team", team.uuid if team else None, self._references.groups
+                ticket,
+                "team",
+                team.uuid if team else None,
+                self._references.groups,
+                self._kept("groupid", current),
             ),
-            "category": self._category(ticket),
+            "category": self._category(ticket, current),
             "assetid": self._found(
-                ticket, "unit", unit.uuid if unit else None, self._references.assets
+                ticket,
+                "unit",
+                unit.uuid if unit else None,
+                self._references.assets,
+                self._kept("assetid", current),
             ),
         }
 
@@ -130,59 +164,81 @@ class TicketRows:
             "timestamp": self._store.to_local(ticket.created),
         }
 
-    def description(self, ticket: Ticket) -> Message:
+    def description(self, ticket: Ticket, own: OwnKey | None = None) -> Message:
         """Return the ticket's description: the first row of its replies.
 
         It carries the ticket's own uuid, so that it is never taken for a reply to send back.
 
+        Args:
+            ticket: As TOGA 2 has it.
+            own: The helpdesk's ticket that it was made from, if it was.
+
         Raises:
-            PermanentError: It does not fit.
+            PermanentError: It cannot be stored.
         """
         text = ticket.description or ""
-        subject, is_whole = self._subject(ticket)
-        if not is_whole:
-            text = f"<p><strong>{html.escape(ticket.subject or subject)}</strong></p>{text}"
         author = self._references.people.get(ticket.contact.uuid, 0) if ticket.contact else 0
-        if not author and ticket.contact is not None:
-            text = _signed(_person_name(ticket.contact), ticket.contact.email) + text
+        if own is not None:
+            text = without_signature(text)
+        else:
+            subject, is_whole = self._subject(ticket)
+            if not is_whole:
+                text = f"<p><strong>{html.escape(ticket.subject or subject)}</strong></p>{text}"
+            if not author and ticket.contact is not None:
+                text = signature(_person_name(ticket.contact), ticket.contact.email) + text
+        fitted, files = self._fit_body("tickets_replies", "message", text)
+        unstripped = None
+        if own is not None and text != ticket.description:
+            unstripped, _ = self._fit_body("tickets_replies", "message", ticket.description or "")
         return Message(
             uuid=ticket.uuid,
             is_public=True,
             is_description=True,
             author_id=author,
-            text=self._fit_body("tickets_replies", "message", text),
+            text=fitted,
             written=ticket.created,
             updated=ticket.updated,
+            own=own,
+            files=files,
+            unstripped=unstripped,
         )
 
-    def note(self, ticket: str, note: TicketNote) -> Message:
+    def note(self, ticket: str, note: TicketNote, own: OwnKey | None = None) -> Message:
         """Return a note: external ones are replies, internal ones comments.
 
         Args:
             ticket: The uuid of its ticket.
             note: As TOGA 2 has it.
+            own: The helpdesk's row that it was sent from, if it was.
 
         Raises:
-            PermanentError: It does not fit.
+            PermanentError: It cannot be stored.
         """
         email = (note.author_email or "").strip().lower()
         author = self._references.authors.get(email, 0) if email else 0
         text = note.body or ""
-        if not author:
-            text = _signed(note.author_name, note.author_email) + text
+        if not author and own is None:
+            text = signature(note.author_name, note.author_email) + text
             if email:
                 self.waiting.append(Waiting(ticket, "author", email))
-        table, column = (
-            ("tickets_replies", "message") if note.is_external else ("comments", "comment")
-        )
+        links = note.files or ()
+        files = tuple(wanted(link.file) for link in links if isinstance(link, NoteFile))
+        if note.is_external:
+            fitted, more = self._fit_body("tickets_replies", "message", text)
+        else:
+            line = private_line(note.uuid) if note.file_count else ""
+            tag = private_tag(note.uuid)
+            fitted, more = self._fit_body("comments", "comment", text, line=line, tag=tag)
         return Message(
             uuid=note.uuid,
             is_public=note.is_external,
             is_description=False,
             author_id=author,
-            text=self._fit_body(table, column, text),
+            text=fitted,
             written=note.created,
             updated=note.updated,
+            own=own,
+            files=files + more,
         )
 
     def _subject(self, ticket: Ticket) -> tuple[str, bool]:
@@ -213,13 +269,25 @@ class TicketRows:
                 f"toga2.{what}_map in the registry"
             )
         # a status that says the same to TOGA 2 is left as the helpdesk's people have put it
-        if what == "status" and _BACK.get(current) == value:
+        if says_the_same(what, current, value):
             return current
         return self._store.fit("tickets", what, mapping[value])
 
-    def _found(self, ticket: Ticket, kind: str, uuid: str | None, ids: Mapping[str, int]) -> int:
+    def _kept(self, column: str, current: Row | None) -> int | None:
+        """Return what a column holds, where TOGA 2 cannot know it."""
+        value: int = current[column] if current is not None else 0
+        return value if value in self._references.unmirrored.get(column, ()) else None
+
+    def _found(
+        self,
+        ticket: Ticket,
+        kind: str,
+        uuid: str | None,
+        ids: Mapping[str, int],
+        kept: int | None,
+    ) -> int:
         if uuid is None:
-            return 0
+            return kept or 0
         if uuid not in ids:
             self.waiting.append(Waiting(ticket.uuid, kind, uuid))
         return ids.get(uuid, 0)
@@ -232,13 +300,15 @@ class TicketRows:
             # half an address would be somebody else's
             return ""
 
-    def _category(self, ticket: Ticket) -> str:
+    def _category(self, ticket: Ticket, current: Row | None) -> str:
         """Return the category's path where the helpdesk's field offers this category under it.
 
         The same path may be offered for another category whose rename has not arrived yet.
         """
         if ticket.category is None:
-            return ""
+            kept: str = current.category if current is not None else ""
+            # one that people made in the helpdesk itself
+            return "" if kept in self._references.category_paths.values() else kept
         names = _path_names(ticket.category)
         path = encode_path(names) if names else ""
         is_current = self._references.category_paths.get(ticket.category.uuid) == path
@@ -247,13 +317,39 @@ class TicketRows:
         self.waiting.append(Waiting(ticket.uuid, "category", ticket.category.uuid))
         return ""
 
-    def _fit_body(self, table: str, column: str, text: str) -> str:
+    def _fit_body(
+        self, table: str, column: str, text: str, *, line: str = "", tag: str = ""
+    ) -> tuple[str, tuple[WantedFile, ...]]:
+        """Return a text as its column holds it, and the file with all of it where that is less.
+
+        Nothing is cut in silence (sync.md 10.11): what stands there says that it is not all.
+
+        Args:
+            table: Where it goes.
+            column: Likewise.
+            text: HTML.
+            line: What the helpdesk says beneath it, which is no part of it.
+            tag: What the names of its files begin with there.
+        """
         try:
-            return self._store.fit(table, column, text)
+            return self._store.fit(table, column, text + line), ()
+        except TextTooLongError:
+            pass
         except ValueDoesNotFitError as error:
             raise PermanentError(
                 f"its text cannot be stored whole, and is not cut: {error}"
             ) from error
+        whole = full_text(text)
+        end = full_text_mark(tag + whole.name) + line
+
+        def fits(beginning: str) -> bool:
+            try:
+                self._store.fit(table, column, beginning + end)
+            except TextTooLongError:
+                return False
+            return True
+
+        return self._store.fit(table, column, beginning_of(text, fits) + end), (whole,)
 
 
 def display_number(uuid: str) -> int:
@@ -280,10 +376,3 @@ def _path_names(category: CategoryPath) -> list[str] | None:
 
 def _person_name(person: Person) -> str:
     return " ".join(part for part in (person.first_name, person.last_name) if part)
-
-
-def _signed(name: str | None, email: str | None) -> str:
-    """Return a line that names an author whom the helpdesk does not know; it is text, never markup."""
-    name, email = (name or "").strip(), (email or "").strip()
-    who = f"{name} <{email}>" if name and email else name or email
-    return f"<p><strong>{html.escape(who)}:</strong></p>" if who else ""

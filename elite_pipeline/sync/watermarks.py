@@ -22,7 +22,10 @@ TEAMS = "TOGADESK_LAST_TICKET_TEAM_INTEGRATION_DATETIME"
 PREDEFINED_REPLIES = "TOGADESK_LAST_PREDEFINED_REPLY_INTEGRATION_DATETIME"
 CATEGORY_TREES = "TOGADESK_LAST_TICKET_CATEGORY_INTEGRATION_DATETIME"
 
-ALL = (TICKETS, CONTACTS, UNITS, TEAMS, PREDEFINED_REPLIES, CATEGORY_TREES)
+#: The way back. The names read backwards; they are the real ones [D].
+TOGADESK_TICKETS = "TOGA_LAST_TICKET_INTEGRATION_DATETIME"
+
+ALL = (TICKETS, TOGADESK_TICKETS, CONTACTS, UNITS, TEAMS, PREDEFINED_REPLIES, CATEGORY_TREES)
 
 
 class Watermarks:
@@ -90,9 +93,9 @@ def _parse(parameter: Parameter) -> datetime:
 
 
 class Progress:
-    """How far a run has handled what it reads, in the order of ``_updated``.
+    """How far a run has handled what it reads, in the order of its times.
 
-    Once a record fails, progress stays at the newest handled value before it, whatever comes behind.
+    What failed is handled as well, once it is a dead letter.
 
     Attributes:
         limit: When the source began to answer this run, by its own clock. What was changed later may
@@ -103,49 +106,16 @@ class Progress:
     def __init__(self) -> None:
         self.limit: datetime | None = None
         self._reached: datetime | None = None
-        self._before: datetime | None = None
-        self._is_blocked = False
 
     @property
     def reached(self) -> datetime | None:
-        """The newest ``_updated`` up to which everything is handled; None: nothing is."""
+        """The newest time up to which everything is handled; None: nothing is."""
         return self._reached
 
-    @property
-    def is_blocked(self) -> bool:
-        """Whether a record failed, so that nothing behind it counts."""
-        return self._is_blocked
-
-    def add(self, handled: Iterable[datetime], failed: Iterable[datetime | None] = ()) -> None:
-        """Take in one batch, which stands behind all batches before it.
-
-        Args:
-            handled: ``_updated`` of the records that are done.
-            failed: Of those that are not; None where it cannot be read: then the whole batch counts
-                as standing behind it.
-        """
-        if self._is_blocked:
-            return
-        handled, failed = sorted(handled), list(failed)
-        known = [moment for moment in failed if moment is not None]
-        first_failed = min(known, default=None)
-        if len(known) < len(failed):
-            first_failed = min([*known, *handled[:1]], default=self._reached or BEGINNING)
+    def add(self, handled: Iterable[datetime]) -> None:
+        """Take in the times of one batch, which stands behind all batches before it."""
         for moment in handled:
-            if first_failed is not None and moment >= first_failed:
-                break
             if self.limit is not None and moment > self.limit:
-                break
-            self._step(moment)
-        if first_failed is not None:
-            self.block(first_failed)
-
-    def block(self, at: datetime) -> None:
-        """Let nothing at or behind ``at`` count any more."""
-        self._is_blocked = True
-        if self._reached is not None and self._reached >= at:
-            self._reached = self._before if self._before and self._before < at else None
-
-    def _step(self, moment: datetime) -> None:
-        if self._reached is None or moment > self._reached:
-            self._before, self._reached = self._reached, moment
+                continue
+            if self._reached is None or moment > self._reached:
+                self._reached = moment

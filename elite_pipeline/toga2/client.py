@@ -1,37 +1,32 @@
-"""TOGA 2 as the engine sees it: lists as streams of pages, many reads at once, creates and changes.
+"""TOGA 2 as the engine sees it: lists as streams of pages, many calls at once, writes, files.
 
 The traps of ``spec/systems.md`` section 2 are closed by construction: there is no way to list a note's
 files except by reading the note, the key of those files is spelled once, and every read raises on an
 error, so that no error can look like an empty list.
+
+What does not belong here: the single request (``calls``), and how anything is spelled (``wire``).
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
-from elite_pipeline.errors import (
-    ConfigurationError,
-    PermanentError,
-    PermanentHttpError,
-    PipelineError,
-    SystemicError,
-    TransientError,
-)
+from elite_pipeline.errors import PermanentError, PipelineError, SystemicError
 from elite_pipeline.toga2 import wire
-from elite_pipeline.toga2.models import Parameter, RecordParser
+from elite_pipeline.toga2.calls import Calls, in_address
+from elite_pipeline.toga2.file_bodies import FileContent, decode_file, encode_file, read_uploaded
+from elite_pipeline.toga2.jobs import Workers
+from elite_pipeline.toga2.models import Parameter, RecordParser, uuid_of
 from elite_pipeline.toga2.paging import iterate_pages
-from elite_pipeline.transport import Transport, parse_http_date
+from elite_pipeline.transport import Transport
 
 T = TypeVar("T")
 
-#: So many reads in a row without an answer are not so many poor records: it is the host.
-BREAKER_LIMIT = 10
-
 #: Pages of parameters of a few names: far more than anybody has made by mistake.
 MOST_PARAMETER_PAGES = 50
+#: Pages that :meth:`Toga2Client.find` reads; who finds more has not said what is meant.
+MOST_FOUND_PAGES = 50
 
 _PARAMETERS = RecordParser(Parameter)
 
@@ -58,29 +53,30 @@ class Toga2Client:
         max_in_flight: int,
         page_size: int = wire.PAGE_SIZE,
     ) -> None:
-        self._transport = transport
-        self._base_url = base_url
-        self._auth = credentials
-        self._headers = dict(
-            [
-                wire.client_header(client_uuid),
-                ("Accept", "application/json"),
-                ("Accept-Encoding", "gzip, deflate"),
-            ]
+        self._calls = Calls(
+            transport,
+            base_url=base_url,
+            credentials=credentials,
+            client_uuid=client_uuid,
+            page_size=page_size,
         )
         self._page_size = page_size
-        self._list_started: dict[str, datetime] = {}
-        self._workers = ThreadPoolExecutor(max_in_flight, thread_name_prefix="toga2")
+        self._workers = Workers(max_in_flight)
 
     @property
     def calls(self) -> int:
         """Requests sent so far, retries included."""
-        return self._transport.calls
+        return self._calls.sent
+
+    @property
+    def redact(self) -> Callable[[str], str]:
+        """Takes the secrets out of a text."""
+        return self._calls.redact
 
     def close(self) -> None:
         """End the worker threads and close the connections."""
-        self._workers.shutdown(cancel_futures=True)
-        self._transport.close()
+        self._workers.close()
+        self._calls.close()
 
     def pages(
         self, resource: wire.Resource, *, after: datetime | None = None, depth: int = 1
@@ -96,9 +92,9 @@ class Toga2Client:
             TransientError, PermanentError, SystemicError: As the transport says; never an empty page
                 instead.
         """
-        self._list_started.pop(resource.route, None)
+        self._calls.list_started.pop(resource.route, None)
         return iterate_pages(
-            partial(self._fetch_page, resource, depth),
+            partial(self._calls.page, resource, depth, is_timed=True),
             after=wire.format_time(after) if after is not None else None,
             page_size=self._page_size,
             name=resource.route,
@@ -109,7 +105,7 @@ class Toga2Client:
 
         None when there was no page yet, or it did not say.
         """
-        return self._list_started.get(resource.route)
+        return self._calls.list_started.get(resource.route)
 
     def fetch(self, resource: wire.Resource, uuid: str, *, depth: int) -> dict[str, object]:
         """Read one record.
@@ -118,22 +114,7 @@ class Toga2Client:
             PermanentError: There is none with that uuid, or its uuid cannot stand in an address.
             TransientError, SystemicError: As the transport says.
         """
-        if not uuid.replace("-", "").isalnum() or not uuid.isascii():
-            # it would name another route than the one that is meant
-            raise PermanentError(
-                f"TOGA 2: {resource.route}: a uuid with characters of another kind"
-            )
-        answer = self._transport.request(
-            "GET",
-            f"{self._base_url}/{resource.route}/{uuid}",
-            params=[("depth", str(depth))],
-            parse=partial(wire.read_one, resource),
-            read_error=wire.read_error,
-            headers=self._headers,
-            auth=self._auth,
-            repeatable=True,
-        )
-        return answer.body
+        return self._calls.one(resource, uuid, depth, parse=partial(wire.read_one, resource))
 
     def fetch_many(
         self, resource: wire.Resource, uuids: Sequence[str], *, depth: int
@@ -148,22 +129,125 @@ class Toga2Client:
             SystemicError: The host or the credentials fail, or so many reads in a row get no answer
                 that it must be the host.
         """
-        futures = [self._workers.submit(self._try_fetch, resource, uuid, depth) for uuid in uuids]
-        results: list[dict[str, object] | PipelineError] = []
-        in_a_row = 0
-        try:
-            for future in futures:
-                result = future.result()
-                in_a_row = in_a_row + 1 if isinstance(result, TransientError) else 0
-                if in_a_row >= BREAKER_LIMIT:
-                    raise SystemicError(
-                        f"TOGA 2: {in_a_row} reads in a row failed; the last one: {result} "
-                        "The run stops here, and goes on from its watermark when TOGA 2 answers."
+        return self.run_many(
+            [partial(self.fetch, resource, uuid, depth=depth) for uuid in uuids], "reads"
+        )
+
+    def run_many(
+        self, jobs: Sequence[Callable[[], T]], what: str = "jobs"
+    ) -> list[T | PipelineError]:
+        """Run jobs, up to ``max_in_flight`` at once, each of them making calls one after the other.
+
+        A job must not use :meth:`fetch_many` or this. None of them runs any more when this returns or
+        raises.
+
+        Args:
+            jobs: Callables without arguments.
+            what: What to call them in a message, in the plural.
+
+        Returns:
+            One entry per job, in their order: its result, or the transient or permanent error that it
+            met.
+
+        Raises:
+            SystemicError: A job met one, or so many in a row failed for a passing reason that it must be
+                the host; no further job is started.
+        """
+        return self._workers.run(jobs, what)
+
+    def find(
+        self,
+        resource: wire.Resource,
+        filters: Sequence[tuple[str, str, str]],
+        *,
+        depth: int = 1,
+    ) -> list[dict[str, object]]:
+        """Read all records that pass some filters, raw, each once and as it is now.
+
+        Args:
+            resource: What to list.
+            filters: Field, operator and value, AND-ed; the operator ``in`` takes values with commas
+                between them, ``=`` takes any text as it is.
+            depth: Levels of relations to ask for; a list may or may not honour it [A].
+
+        Raises:
+            PermanentError: There is no end to them, one has no uuid, or a value is not valid Unicode.
+            TransientError, SystemicError: As the transport says; never an empty list instead.
+        """
+        named = ", ".join(f"{field} {operator}" for field, operator, _ in filters)
+        found: dict[str, dict[str, object]] = {}
+        wanted = [wire.where(*each) for each in filters]
+        for number, page in enumerate(self._filtered(resource, wanted, depth), start=1):
+            if number > MOST_FOUND_PAGES:
+                raise PermanentError(
+                    f"TOGA 2: more than {len(found)} {resource.route} match {named}: which are meant "
+                    "cannot be told."
+                )
+            for raw in page:
+                uuid = uuid_of(raw)
+                if not isinstance(raw, dict) or uuid is None:
+                    raise PermanentError(
+                        f"TOGA 2: one of the {resource.route} that match {named} has no uuid."
                     )
-                results.append(result)
-        finally:
-            _cancel(futures)
-        return results
+                found[uuid] = raw
+        return list(found.values())
+
+    def download(self, uuid: str) -> FileContent:
+        """Read a file with its bytes.
+
+        They stay in the answer's body, which is a third larger, until the result is let go.
+
+        Raises:
+            PermanentError: There is none with that uuid, or its bytes are not what it says.
+            TransientError, SystemicError: As the transport says.
+        """
+        # compressed, its body would be in memory a second time, and would hardly be shorter
+        plain = {"Accept-Encoding": "identity"}
+        return self._calls.one(wire.FILES, uuid, 1, parse=decode_file, headers=plain)
+
+    def upload(self, name: str, content_type: str, source: BinaryIO, size: int) -> str:
+        """Make a file and return its uuid.
+
+        Args:
+            name: Any text.
+            content_type: What kind of file it is.
+            source: Its bytes, read from where it stands.
+            size: How many there are.
+
+        Raises:
+            TransientError: No answer came: whether the file was made is not known. Or ``source`` holds
+                more or fewer bytes than ``size``, and nothing was sent.
+            PermanentError, SystemicError: As the transport says.
+        """
+        return self._calls.send(
+            "POST",
+            wire.FILES.route,
+            encode_file(name, content_type, source, size),
+            parse=read_uploaded,
+            repeatable=False,
+        )
+
+    def link_file(self, notes: wire.Resource, note_uuid: str, file_uuid: str) -> None:
+        """Link a file to a note.
+
+        Args:
+            notes: What kind of note it is.
+            note_uuid: The note.
+            file_uuid: The file.
+
+        Raises:
+            TransientError: No answer came: whether it is linked now is not known.
+            PermanentError, SystemicError: As the transport says.
+        """
+        if notes.file_links is None:
+            raise ValueError(f"{notes.route} have no files")
+        self._calls.write(
+            "POST",
+            f"{notes.route}/{in_address(notes, note_uuid)}/{notes.file_links.route}",
+            {"file": {"uuid": file_uuid}},
+            parse=wire.read_linked,
+            repeatable=False,
+        )
 
     def create(self, resource: wire.Resource, fields: Mapping[str, object]) -> dict[str, object]:
         """Create a record and return it.
@@ -172,7 +256,7 @@ class Toga2Client:
             TransientError: No answer came: whether the record was made is not known.
             PermanentError, SystemicError: As the transport says.
         """
-        return self._write(
+        return self._calls.write(
             "POST",
             resource.route,
             fields,
@@ -186,9 +270,9 @@ class Toga2Client:
         Raises:
             TransientError, PermanentError, SystemicError: As the transport says.
         """
-        self._write(
+        self._calls.write(
             "PATCH",
-            f"{resource.route}/{uuid}",
+            f"{resource.route}/{in_address(resource, uuid)}",
             fields,
             parse=partial(wire.read_changed, resource),
             # the same fields twice are the same as once
@@ -202,13 +286,7 @@ class Toga2Client:
             SystemicError: One of them is not what a parameter should be, or there is no end to them.
             TransientError, PermanentError: As the transport says.
         """
-        wanted = wire.where("name", "in", ",".join(names))
-        pages = iterate_pages(
-            lambda filters: self._fetch_page(wire.PARAMETERS, 1, [wanted, *filters]),
-            after=None,
-            page_size=self._page_size,
-            name=wire.PARAMETERS.route,
-        )
+        pages = self._filtered(wire.PARAMETERS, [wire.where("name", "in", ",".join(names))], 1)
         found: dict[str, Parameter] = {}
         for number, page in enumerate(pages, start=1):
             if number > MOST_PARAMETER_PAGES:
@@ -223,61 +301,12 @@ class Toga2Client:
             found |= {parameter.uuid: parameter for parameter in parsed.records}
         return list(found.values())
 
-    def _fetch_page(
-        self, resource: wire.Resource, depth: int, filters: Sequence[tuple[str, str]]
-    ) -> list[object]:
-        try:
-            answer = self._transport.request(
-                "GET",
-                f"{self._base_url}/{resource.route}",
-                params=wire.list_params(filters, page=1, limit=self._page_size, depth=depth),
-                parse=partial(wire.read_list, resource),
-                read_error=wire.read_error,
-                headers=self._headers,
-                auth=self._auth,
-                repeatable=True,
-            )
-        except PermanentHttpError as error:
-            if error.status != 404:
-                raise
-            raise ConfigurationError(
-                f"{error} A list that is not there means that the address is wrong: check "
-                "TOGA2_BASE_URL, which ends with the version, as in https://api.togahub.com/v2."
-            ) from None
-        if (date := parse_http_date(answer.headers.get("Date"))) is not None:
-            self._list_started.setdefault(resource.route, date)
-        return answer.body
-
-    def _try_fetch(
-        self, resource: wire.Resource, uuid: str, depth: int
-    ) -> dict[str, object] | PipelineError:
-        try:
-            return self.fetch(resource, uuid, depth=depth)
-        except (TransientError, PermanentError) as error:
-            return error
-
-    def _write(
-        self,
-        method: str,
-        route: str,
-        fields: Mapping[str, object],
-        *,
-        parse: Callable[[bytes], T],
-        repeatable: bool,
-    ) -> T:
-        answer = self._transport.request(
-            method,
-            f"{self._base_url}/{route}",
-            body=json.dumps(fields).encode("utf-8"),
-            parse=parse,
-            read_error=wire.read_error,
-            headers={**self._headers, "Content-Type": "application/json"},
-            auth=self._auth,
-            repeatable=repeatable,
+    def _filtered(
+        self, resource: wire.Resource, wanted: Sequence[tuple[str, str]], depth: int
+    ) -> Iterator[list[object]]:
+        return iterate_pages(
+            lambda filters: self._calls.page(resource, depth, [*wanted, *filters]),
+            after=None,
+            page_size=self._page_size,
+            name=resource.route,
         )
-        return answer.body
-
-
-def _cancel(futures: Sequence[Future[dict[str, object] | PipelineError]]) -> None:
-    for future in futures:
-        future.cancel()

@@ -4,6 +4,8 @@ Names as in ``spec/systems.md`` section 2. Unknown fields are ignored and never 
 below the depth that was asked for is a stub that holds only a ``uuid``.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,7 +22,11 @@ from pydantic import (
     ValidationError,
 )
 
+from elite_pipeline.errors import Kind, PermanentError, PipelineError, TransientError
 from elite_pipeline.toga2 import wire
+
+#: Begins what a record without uuid is called.
+NAMELESS = "(a record without uuid"
 
 #: An identity; longer than the column that has to hold it would be cut there (systems.md 3).
 Uuid = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -60,7 +66,40 @@ class Record(_Record):
     updated: Instant = Field(validation_alias=AliasChoices("_updated", "updated"))
 
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=_Record)
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A record that could not be parsed.
+
+    Attributes:
+        name: What to call it: its uuid where it has one.
+        updated: When it says it was updated, where that much can be read.
+        reason: Which field is wrong and how; never the field's value.
+        is_private: Whether it says that it is an internal note.
+        position: Which of the records it was that it was parsed with, from 1; 0: it was alone.
+        kind: Whether it may come as it should the next time.
+    """
+
+    name: str
+    updated: datetime | None
+    reason: str
+    is_private: bool = False
+    position: int = 0
+    kind: Kind = "permanent"
+
+    @property
+    def is_nameless(self) -> bool:
+        """Whether nothing says which record it is."""
+        return self.name.startswith(NAMELESS)
+
+    @property
+    def error(self) -> PipelineError:
+        """What is wrong with it, as an error."""
+        return (
+            TransientError(self.reason) if self.kind == "transient" else PermanentError(self.reason)
+        )
 
 
 class Contact(Record):
@@ -134,12 +173,57 @@ class Person(_Record):
     email: str | None = None
 
 
+class FileInfo(_Record):
+    """What is known of a file without its bytes.
+
+    Attributes:
+        size: Bytes, where TOGA 2 says it.
+    """
+
+    uuid: Uuid
+    name: str
+    content_type: str | None = Field(default=None, validation_alias="contentType")
+    size: int | None = Field(default=None, ge=0)
+
+
+class NoteFile(_Record):
+    """A link between a note and a file, with the link's own uuid."""
+
+    uuid: Uuid
+    file: FileInfo
+
+
+def _note_files(raw: object) -> list[NoteFile | Malformed] | None:
+    """Read a note's links; None where what came shows no file: none of them was expanded.
+
+    A link that cannot be read stands in its place as malformed: as one that was not there, its file
+    would be uploaded again.
+    """
+    if raw is None or raw == []:
+        return raw
+    if not isinstance(raw, list):
+        return [Malformed("(its files)", None, "not what TOGA 2 documents: not a list of files")]
+    if all(is_stub(link) or (isinstance(link, dict) and is_stub(link.get("file"))) for link in raw):
+        return None
+    return [_NOTE_FILES.one(link) for link in raw]
+
+
+NoteFiles = Annotated[list[NoteFile | Malformed] | None, PlainValidator(_note_files)]
+
+#: How many there are, also where none of them was expanded.
+FileCount = Annotated[int, PlainValidator(lambda raw: len(raw) if isinstance(raw, list) else 0)]
+
+
 class TicketNote(Record):
     """A note under a ticket; ``body`` is HTML. ``is_external`` false means that it is private.
 
     ``is_external`` has no default: a note that does not say whether it may be seen is refused, not
-    published by guess (sync.md 10.6).
+    published by guess (sync.md 10.6). ``files`` None means that nothing says which it has; read the note
+    at the full depth.
     """
+
+    # a key of its own that is called as a field is here must not be taken for it
+    model_config = ConfigDict(populate_by_name=False)
 
     created: Instant = Field(validation_alias=AliasChoices("_created", "created"))
     is_external: bool = Field(validation_alias="isExternal")
@@ -147,18 +231,20 @@ class TicketNote(Record):
     author_name: str | None = Field(default=None, validation_alias="authorName")
     author_email: str | None = Field(default=None, validation_alias="authorEmail")
     ticket: Stub | None = Field(default=None, validation_alias=wire.TICKET_NOTES.parent)
+    files: NoteFiles = Field(default=None, validation_alias=wire.TICKET_NOTES.children)
+    file_count: FileCount = Field(default=0, validation_alias=wire.TICKET_NOTES.children)
 
 
 class RepairOrderNote(TicketNote):
     """A note under a repair order, which stands in the place of its ticket.
 
-    It has the shape of a ticket's note but for that key; a ticket that it may name besides is not what
-    it hangs on.
+    It has the shape of a ticket's note but for that key and its files'; a ticket that it may name besides
+    is not what it hangs on.
     """
 
-    model_config = ConfigDict(populate_by_name=False)
-
     ticket: Stub | None = Field(default=None, validation_alias=wire.REPAIR_ORDER_NOTES.parent)
+    files: NoteFiles = Field(default=None, validation_alias=wire.REPAIR_ORDER_NOTES.children)
+    file_count: FileCount = Field(default=0, validation_alias=wire.REPAIR_ORDER_NOTES.children)
 
 
 class Ticket(Record):
@@ -184,25 +270,6 @@ class Parameter(Record):
 
     name: str
     value: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Malformed:
-    """A record that could not be parsed.
-
-    Attributes:
-        name: What to call it: its uuid where it has one.
-        updated: When it says it was updated, where that much can be read.
-        reason: Which field is wrong and how; never the field's value.
-        is_private: Whether it says that it is an internal note.
-        position: Which of the records it was that it was parsed with, from 1; 0: it was alone.
-    """
-
-    name: str
-    updated: datetime | None
-    reason: str
-    is_private: bool = False
-    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +311,9 @@ class RecordParser(Generic[R]):
         )
 
 
+_NOTE_FILES = RecordParser(NoteFile)
+
+
 def is_stub(raw: object) -> bool:
     """Tell whether a raw record was not expanded: below the depth that is honoured only a uuid comes."""
     return isinstance(raw, dict) and raw.keys() <= {"uuid"}
@@ -253,6 +323,11 @@ def uuid_of(raw: object) -> str | None:
     """Return a raw record's uuid, when it has one that can be shown and stored."""
     uuid = raw.get("uuid") if isinstance(raw, dict) else None
     return uuid if isinstance(uuid, str) and uuid and uuid.isprintable() else None
+
+
+def name_of(raw: object) -> str:
+    """Return what to call a raw record: its uuid, else what tells it from other nameless ones."""
+    return (uuid_of(raw) or f"{NAMELESS}, {_digest(raw)})")[:64]
 
 
 def updated_of(raw: object) -> datetime | None:
@@ -269,6 +344,12 @@ def _place(location: Sequence[int | str]) -> str:
     return ".".join(parts if len(parts) <= 8 else [*parts[:4], "…", *parts[-2:]])
 
 
+def _digest(raw: object) -> str:
+    """Return what tells one nameless record from another."""
+    text = json.dumps(raw, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=4).hexdigest()
+
+
 def _malformed(raw: object, error: ValidationError) -> Malformed:
     problems = "; ".join(
         f"{_place(detail['loc'])}: {detail['msg'].removeprefix('Value error, ')}"
@@ -277,9 +358,8 @@ def _malformed(raw: object, error: ValidationError) -> Malformed:
     reason = f"not what TOGA 2 documents: {problems}"
     if is_stub(raw) and raw:
         reason = "nothing but its uuid came"
-    name = (uuid_of(raw) or "(a record without uuid)")[:64]
     return Malformed(
-        name=name,
+        name=name_of(raw),
         updated=updated_of(raw),
         reason=reason,
         is_private=isinstance(raw, dict) and raw.get("isExternal") is False,

@@ -40,12 +40,14 @@ class Resource:
         children: Key under which it carries what hangs on it: a ticket its notes [D], a note its files
             [D]; None for the others.
         parent: Key under which it names what it hangs on: a note its ticket [A]; None for the others.
+        file_links: The links to a note's files, made below the note [D]; None for the others.
     """
 
     route: str
     key: str
     children: str | None = None
     parent: str | None = None
+    file_links: "Resource | None" = None
 
 
 CONTACTS = Resource("contacts", "contacts")
@@ -54,14 +56,25 @@ TICKET_TEAMS = Resource("ticket-teams", "ticketTeams")
 PREDEFINED_REPLIES = Resource("predefined-replies", "predefinedReplies")
 TICKET_CATEGORIES = Resource("ticket-categories", "ticketCategories")
 TICKETS = Resource("tickets", "tickets", children="ticketNotes")
-TICKET_NOTES = Resource("ticket-notes", "ticketNotes", children="ticketNoteFiles", parent="ticket")
+#: Their key once stood with an extra s in the program before this one, where every note had no files.
+TICKET_NOTE_FILES = Resource("ticket-note-files", "ticketNoteFiles")
+TICKET_NOTES = Resource(
+    "ticket-notes",
+    "ticketNotes",
+    children=TICKET_NOTE_FILES.key,
+    parent="ticket",
+    file_links=TICKET_NOTE_FILES,
+)
 REPAIR_ORDERS = Resource("repair-orders", "repairOrders", children="repairOrderNotes")
+REPAIR_ORDER_NOTE_FILES = Resource("repair-order-note-files", "repairOrderNoteFiles")
 REPAIR_ORDER_NOTES = Resource(
     "repair-order-notes",
     "repairOrderNotes",
-    children="repairOrderNoteFiles",
+    children=REPAIR_ORDER_NOTE_FILES.key,
     parent="repairOrder",
+    file_links=REPAIR_ORDER_NOTE_FILES,
 )
+FILES = Resource("files", "files")
 PARAMETERS = Resource("parameters", "parameters")
 
 
@@ -131,6 +144,17 @@ def read_one(resource: Resource, body: bytes) -> dict[str, object]:
     if isinstance(content, dict):
         return content
     raise ValueError(f"data.{resource.key} is not one object")
+
+
+def read_linked(body: bytes) -> None:
+    """Accept the answer to a link: any record [A]; which envelope it comes in does not matter.
+
+    Raises:
+        ValueError: It is no answer of TOGA 2.
+    """
+    document = _from_json(body)
+    if not isinstance(document, dict) or not isinstance(document.get("data"), dict):
+        raise ValueError("there is no data in the answer")
 
 
 def read_changed(resource: Resource, body: bytes) -> None:

@@ -5,10 +5,13 @@ means (``sync``), and the creation of the tables, which the helpdesk owns (``san
 stand-in).
 """
 
+from elite_pipeline.togadesk import file_names
+from elite_pipeline.togadesk.changed_tickets import ChangedTicket
 from elite_pipeline.togadesk.engine import create as connect
 from elite_pipeline.togadesk.failures import (
     DuplicateKeyError,
     SchemaError,
+    TextTooLongError,
     TransientDatabaseError,
     ValueDoesNotFitError,
 )
@@ -16,17 +19,22 @@ from elite_pipeline.togadesk.rows import ReferencedRows, Row
 from elite_pipeline.togadesk.store import Counters, TogadeskStore
 from elite_pipeline.togadesk.text import TextLimits
 from elite_pipeline.togadesk.transaction import Tx
+from elite_pipeline.togadesk.uploads import Uploads
 
 __all__ = [
+    "ChangedTicket",
     "Counters",
     "DuplicateKeyError",
     "ReferencedRows",
     "Row",
     "SchemaError",
     "TextLimits",
+    "TextTooLongError",
     "TogadeskStore",
     "TransientDatabaseError",
     "Tx",
+    "Uploads",
     "ValueDoesNotFitError",
     "connect",
+    "file_names",
 ]

@@ -41,12 +41,13 @@ _DRIVERS = {
 }
 
 
-def create(url: str) -> sa.Engine:
+def create(url: str, *, read_timeout: int | None = READ_TIMEOUT) -> sa.Engine:
     """Return an engine for the helpdesk's database; nothing is connected yet.
 
     Args:
         url: ``sqlite:///…``, ``mysql+pymysql://…`` or ``mariadb+pymysql://…`` (``mysql://`` and
             ``mariadb://`` mean the same).
+        read_timeout: Seconds to wait for an answer of a server; None: for ever.
 
     Raises:
         ConfigurationError: The URL cannot be used. The message does not repeat it, as it may hold a
@@ -65,10 +66,10 @@ def create(url: str) -> sa.Engine:
             f"it looks like {_EXAMPLE}."
         )
     parsed = parsed.set(drivername=driver)
-    return _sqlite(parsed) if driver == "sqlite" else _mysql(parsed)
+    return _sqlite(parsed) if driver == "sqlite" else _mysql(parsed, read_timeout)
 
 
-def _mysql(url: sa.URL) -> sa.Engine:
+def _mysql(url: sa.URL, read_timeout: int | None) -> sa.Engine:
     if not url.database:
         raise ConfigurationError(f"{SETTING} names no database; it looks like {_EXAMPLE}.")
     if "@" in url.database:
@@ -83,7 +84,7 @@ def _mysql(url: sa.URL) -> sa.Engine:
         # the length: of a document that holds many rows (``packed``)
         "init_command": f"SET time_zone = '+00:00', group_concat_max_len = {DOCUMENT_BYTES}",
         "connect_timeout": CONNECT_TIMEOUT,
-        "read_timeout": READ_TIMEOUT,
+        "read_timeout": read_timeout,
         "write_timeout": WRITE_TIMEOUT,
     }
     engine = sa.create_engine(

@@ -39,6 +39,10 @@ class ValueDoesNotFitError(PermanentError):
     """A value cannot be stored in its column without losing something."""
 
 
+class TextTooLongError(ValueDoesNotFitError):
+    """A text is longer than its column."""
+
+
 class DuplicateKeyError(PermanentError):
     """A row with this unique value is there already, perhaps since a moment ago.
 

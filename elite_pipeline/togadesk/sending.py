@@ -19,6 +19,9 @@ from elite_pipeline.togadesk.failures import translate
 from elite_pipeline.togadesk.packed import PackedReader
 from elite_pipeline.togadesk.schema import Schema
 
+#: Rows that are in memory at once while they are streamed.
+STREAMED_ROWS = 5_000
+
 Count = Callable[[Literal["read", "write"]], None]
 
 
@@ -45,6 +48,13 @@ class Sender:
         """Return the rows of a query."""
         with self._sending("read", table):
             return self._connection.execute(query).all()
+
+    def stream(self, query: sa.Select[Any], table: str) -> Iterator[Sequence[Any]]:
+        """Yield the rows of a query, few in memory at a time; read on to the end before the next."""
+        with self._sending("read", table):
+            yield from self._connection.execute(
+                query, execution_options={"yield_per": STREAMED_ROWS}
+            )
 
     def read_all(
         self, declared: sa.Table, columns: Sequence[str], where: Mapping[str, object]

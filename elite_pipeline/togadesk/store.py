@@ -7,7 +7,7 @@ statements (``transaction``), and what to write (``sync``).
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from elite_pipeline.errors import TransientError
 from elite_pipeline.togadesk import locks, schema, text
 from elite_pipeline.togadesk.bulk import Statements
 from elite_pipeline.togadesk.failures import TransientDatabaseError, describe, translate
+from elite_pipeline.togadesk.local_times import earliest_local, instants_as_written
 from elite_pipeline.togadesk.reference_index import ReferenceIndex
 from elite_pipeline.togadesk.schema import Schema
 from elite_pipeline.togadesk.text import TextLimits
@@ -261,6 +262,26 @@ class TogadeskStore:
             fold: Which of two, for a time that the clocks pass twice: 0 the earlier, 1 the later.
         """
         return naive.replace(tzinfo=self.timezone, fold=fold).astimezone(UTC)
+
+    def instants_as_written(self, times: Iterable[datetime | None]) -> list[datetime | None]:
+        """Return the instants, in UTC, of one table's times in the order of its ids.
+
+        That order tells the two passes of a time apart that comes twice, as far as it can be told.
+        """
+        return instants_as_written(self.from_local, times)
+
+    def local_lower_bound(self, instant: datetime) -> datetime:
+        """Return the earliest time that the helpdesk may write at ``instant`` or later.
+
+        Naive, in its zone, whole seconds. Only where the clocks are about to be put back is it not
+        ``to_local(instant)``: then it is the start of the time that comes twice, whose second pass
+        would else be taken for older. A row *at* the bound may be as new as ``instant``: rows are
+        compared with ``>=``, or with ``>`` a second earlier.
+
+        Raises:
+            ValueError: The instant has no zone.
+        """
+        return earliest_local(self.to_local, instant)
 
     # Locks
 

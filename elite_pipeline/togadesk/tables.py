@@ -54,10 +54,13 @@ class LocalDateTime(TypeDecorator[datetime]):
         return whole.isoformat(sep=" ") if dialect.name == "sqlite" else whole
 
     def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
-        """Read the zero date, which MySQL's driver hands over as text, as unknown."""
+        """Read what is no time as unknown: MySQL's driver hands over ``0000-00-00`` as text."""
         del dialect
         if isinstance(value, str):
-            return None if value.startswith(UNKNOWN_DATE) else datetime.fromisoformat(value)
+            try:
+                return datetime.fromisoformat(value)
+            except ValueError:
+                return None
         return value if isinstance(value, datetime) else None
 
 
@@ -288,5 +291,9 @@ def max_bytes(column: sa.Column[Any]) -> int | None:
 
 
 def is_client_scoped(declared: sa.Table) -> bool:
-    """Return whether the rows of a table belong to one client each."""
-    return "clientid" in declared.c
+    """Return whether the rows of a table belong to the one client that they name.
+
+    A comment or a file belongs to the client of its ticket, as a reply does; what the helpdesk's own
+    pages write into their ``clientid`` may be 0.
+    """
+    return "clientid" in declared.c and declared.name not in {"comments", "files"}

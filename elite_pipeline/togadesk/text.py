@@ -7,7 +7,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from elite_pipeline.togadesk.failures import ValueDoesNotFitError
+from elite_pipeline.togadesk.failures import TextTooLongError, ValueDoesNotFitError
 
 #: The bytes that Windows-1252 leaves undefined and MySQL's ``latin1`` maps to the control
 #: characters of the same number. The other C1 controls cannot be stored in it.
@@ -61,8 +61,8 @@ def _is_valid(text: str) -> bool:
     return True
 
 
-def _encode(text: str, charset: str) -> str:
-    """Write what the charset lacks as decimal HTML character references."""
+def held(text: str, charset: str) -> str:
+    """Return a text in a column's charset: what that lacks as decimal HTML character references."""
     if text.isascii() or charset == "utf8mb4" or (charset == "utf8mb3" and max(text) <= "\uffff"):
         return text
     holds = _HOLDS[charset]
@@ -84,22 +84,23 @@ def fit(text: str, limits: TextLimits, place: str) -> str:
         place: ``table.column``, for the error.
 
     Raises:
-        ValueDoesNotFitError: The text holds half of a surrogate pair, or is too long. It names the
-            place, the size and the limit, and never the text.
+        TextTooLongError: It is too long. It names the place, the size and the limit, and never the
+            text.
+        ValueDoesNotFitError: The text holds half of a surrogate pair.
     """
     if not _is_valid(text):
         raise ValueDoesNotFitError(
             f"A text for {place} is not valid Unicode (half of a surrogate pair) and cannot be "
             "stored; correct it in the source system."
         )
-    fitted = _encode(text, limits.charset)
+    fitted = held(text, limits.charset)
     if limits.max_chars is not None and len(fitted) > limits.max_chars:
-        raise ValueDoesNotFitError(
+        raise TextTooLongError(
             f"A text for {place} has {len(fitted)} characters and the column holds "
             f"{limits.max_chars}; shorten it in the source system or widen the column."
         )
     if limits.max_bytes is not None and (size := _size(fitted, limits.charset)) > limits.max_bytes:
-        raise ValueDoesNotFitError(
+        raise TextTooLongError(
             f"A text for {place} takes {size} bytes and the column holds {limits.max_bytes}; "
             "shorten it in the source system or widen the column."
         )

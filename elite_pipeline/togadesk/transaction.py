@@ -7,19 +7,23 @@ What does not belong here: when to commit or try again (``store``), how statemen
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
 
+from elite_pipeline.togadesk import changed_tickets, tables
 from elite_pipeline.togadesk import names as name_tables
-from elite_pipeline.togadesk import tables
 from elite_pipeline.togadesk.bulk import RowReader, Statements, fixed_values, in_chunks
 from elite_pipeline.togadesk.reference_index import ReferenceIndex, key
 from elite_pipeline.togadesk.rows import ReferencedRows, Row
 from elite_pipeline.togadesk.schema import Schema
 from elite_pipeline.togadesk.sending import Count, Sender
 from elite_pipeline.togadesk.text import TextLimits
+
+#: Beginnings of names in one statement.
+_PREFIXES = 100
 
 
 class Tx:
@@ -123,6 +127,75 @@ class Tx:
                 rows += self._spilled(declared, needed, some)
         return _by_reference(rows, wanted, columns)
 
+    def select_unreferenced(
+        self, table: str, columns: Sequence[str], ticket_ids: Collection[int]
+    ) -> list[Row]:
+        """Return the rows under some tickets that mirror nothing in TOGA 2 yet, by id.
+
+        Args:
+            table: ``tickets_replies`` or ``comments``.
+            columns: Columns to read, ``id`` among them.
+            ticket_ids: Of this client: who asks has made sure of it.
+        """
+        declared = self._table(table)
+        reference = declared.c.referenceId
+        query = (
+            sa.select(*(declared.c[name] for name in columns))
+            .where(sa.or_(reference.is_(None), reference == ""))
+            .order_by(declared.c.id)
+        )
+        return [
+            Row(zip(columns, values, strict=True))
+            for some in in_chunks(sorted(ticket_ids))
+            for values in self._sender.read(query.where(declared.c.ticketid.in_(some)), table)
+        ]
+
+    def select_files_named(self, columns: Sequence[str], prefixes: Sequence[str]) -> list[Row]:
+        """Return this client's files that are under no reply, by the beginning of their names.
+
+        Args:
+            columns: Columns to read, ``id`` among them.
+            prefixes: Of letters, digits and hyphens.
+        """
+        declared = self._table("files")
+        query = (
+            sa.select(*(declared.c[name] for name in columns))
+            .where(declared.c.clientid == self._client_id, declared.c.ticketreplyid == 0)
+            .order_by(declared.c.id)
+        )
+        return [
+            Row(zip(columns, values, strict=True))
+            for some in in_chunks(list(prefixes), _PREFIXES)
+            for values in self._sender.read(
+                query.where(sa.or_(*(declared.c.name.like(f"{prefix}%") for prefix in some))),
+                "files",
+            )
+        ]
+
+    def now(self) -> datetime:
+        """Return the time of the server, aware, UTC, in whole seconds."""
+        clock = (
+            sa.func.datetime("now")
+            if self._sender.dialect.name == "sqlite"
+            else sa.func.utc_timestamp()
+        )
+        ((said,),) = self._sender.read(sa.select(clock), "(the server's clock)")
+        return datetime.fromisoformat(str(said)).replace(tzinfo=UTC)
+
+    def first_ids(self, table: str, ticket_ids: Collection[int]) -> dict[int, int]:
+        """Return the lowest id of a table's rows under each ticket that has any."""
+        declared = self._table(table)
+        query = sa.select(declared.c.ticketid, sa.func.min(declared.c.id)).group_by(
+            declared.c.ticketid
+        )
+        return {
+            ticket: first
+            for some in in_chunks(sorted(ticket_ids))
+            for ticket, first in self._sender.read(
+                query.where(declared.c.ticketid.in_(some)), table
+            )
+        }
+
     def _spilled(
         self, declared: sa.Table, columns: Sequence[str], keys: Sequence[str]
     ) -> list[Row]:
@@ -142,6 +215,25 @@ class Tx:
         if missing and self._references.top_up(self, table, may_be_own=may_be_own):
             read(missing)
         return list(rows.values())
+
+    def changed_tickets(
+        self, departments: Sequence[int], after: datetime | None
+    ) -> changed_tickets.ChangedTickets:
+        """Return this client's tickets with something newer than a point, in one statement.
+
+        Args:
+            departments: Ids of departments; tickets of others are left out.
+            after: Naive, in the helpdesk's zone; what is strictly newer counts (see
+                ``TogadeskStore.local_lower_bound``). None: all tickets.
+        """
+        for table in ("tickets", "tickets_replies", "comments"):
+            self._schema.require(table)
+        if not departments:
+            return changed_tickets.ChangedTickets()
+        query = changed_tickets.query(
+            self._client_id, departments, after, self._sender.dialect.name
+        )
+        return changed_tickets.ChangedTickets(self._sender.stream(query, "tickets"))
 
     def highest_id(self, table: str) -> int:
         """Return the highest id in a table, 0 when it is empty."""

@@ -4,16 +4,24 @@ import base64
 import re
 from collections.abc import Iterable
 
+from elite_pipeline.transport.spellings import Spellings
+
 REDACTED = "[redacted]"
 
-#: ``user:password@`` in an address, whoever's it is.
-_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]*)@")
+#: ``user:password@`` in an address, whoever's it is; it ends where a string of JSON does.
+_URL_PASSWORD = re.compile(r"(:\\*/\\*/[^/\s:@\"\\<>]*):([^/\s@\"\\<>]*)@")
 #: The credentials of an Authorization header that strayed into a message.
 _AUTHORIZATION = re.compile(r"\b(Basic|Bearer)\s+[A-Za-z0-9+/=._~-]{8,}", re.IGNORECASE)
+#: What makes an address open without a password for a while.
+_SIGNATURE = re.compile(
+    r"((?:signature|security-token|x-amz-credential)=)[^&\s\"'\\<>]+", re.IGNORECASE
+)
 
 
 class Redactor:
     """Replaces known secrets, and what has the shape of one, in text.
+
+    A secret is also known in the spellings that it has inside JSON, HTML and an address.
 
     Args:
         secrets: Values that must never be shown. Values shorter than four characters are left out:
@@ -21,18 +29,35 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
-        self._known = re.compile("|".join(re.escape(secret) for secret in known)) if known else None
+        known = sorted({one for one in secrets if len(one) >= 4}, key=len, reverse=True)
+        self._secrets = [Spellings.of(secret) for secret in known]
 
     @classmethod
     def for_basic_auth(cls, user: str, password: str, others: Iterable[str] = ()) -> "Redactor":
         """Build one that also knows the encoded form of HTTP Basic credentials."""
-        encoded = base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
-        return cls([user, password, encoded, *others])
+        return cls([user, password, basic_auth(user, password), *others])
+
+    @property
+    def longest(self) -> int:
+        """Characters of the longest secret, however it is spelled."""
+        return max((secret.most_chars for secret in self._secrets), default=0)
 
     def __call__(self, text: str) -> str:
         """Return ``text`` without secrets."""
-        if self._known is not None:
-            text = self._known.sub(REDACTED, text)
-        text = _URL_PASSWORD.sub(rf"\1:{REDACTED}@", text)
-        return _AUTHORIZATION.sub(rf"\1 {REDACTED}", text)
+        # Searching for plain text is many times quicker than for a pattern, and most text has none.
+        there = [secret.pattern for secret in self._secrets if secret.may_be_in(text)]
+        if there:
+            text = re.sub("|".join(there), REDACTED, text)
+        if "://" in text or ":\\/" in text:
+            text = _URL_PASSWORD.sub(rf"\1:{REDACTED}@", text)
+        lowered = text.lower()
+        if "basic" in lowered or "bearer" in lowered:
+            text = _AUTHORIZATION.sub(rf"\1 {REDACTED}", text)
+        if "signature=" in lowered or "security-token=" in lowered:
+            text = _SIGNATURE.sub(rf"\1{REDACTED}", text)
+        return text
+
+
+def basic_auth(user: str, password: str) -> str:
+    """Return what an Authorization header holds of the two."""
+    return base64.b64encode(f"{user}:{password}".encode()).decode("ascii")

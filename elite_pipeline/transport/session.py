@@ -6,14 +6,15 @@ calls says which address, which credentials, and whether repeating the call is h
 What does not belong here: how a system spells its requests (``toga2``, ``freshservice``).
 """
 
+import http.client
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
-from urllib.parse import urlsplit
+from typing import Generic, TypeVar, cast
+from urllib.parse import parse_qsl, urlsplit
 
 import requests
 import urllib3.exceptions
@@ -29,6 +30,8 @@ from elite_pipeline.errors import (
     http_error,
     http_status_kind,
 )
+from elite_pipeline.transport.bodies import read_body
+from elite_pipeline.transport.exchange import Exchange
 from elite_pipeline.transport.redaction import Redactor
 from elite_pipeline.transport.retrying import RetryPolicy, parse_retry_after
 
@@ -36,27 +39,11 @@ T = TypeVar("T")
 #: Reads an error body into ``(code, message)``; either may be empty.
 ErrorReader = Callable[[bytes], tuple[str | None, str]]
 
+#: Errors that quote what the server sent instead of an answer.
+_QUOTING = (http.client.BadStatusLine, urllib3.exceptions.InvalidChunkLength)
+
 #: Larger than any page of tickets with their notes; an answer beyond it is not read on.
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One attempt at one call, as it went: what a log of calls is made of.
-
-    Attributes:
-        status: HTTP status, or None when no whole answer came.
-        seconds: From sending to the answer's last byte.
-        attempt: From 1.
-        error: Why there is no answer, secrets removed; None when there is one.
-    """
-
-    method: str
-    url: str
-    status: int | None
-    seconds: float
-    attempt: int
-    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +76,7 @@ class Transport:
         connect_timeout: Seconds.
         read_timeout: Seconds without a byte.
         sleep, rng, clock: Taken from outside, so that tests own time and chance.
-        on_exchange: Told of every attempt.
+        on_exchange: Told of every attempt, in the thread that made it; must not raise.
     """
 
     def __init__(
@@ -154,7 +141,7 @@ class Transport:
         headers: Mapping[str, str],
         auth: tuple[str, str],
         params: Sequence[tuple[str, str]] = (),
-        body: bytes | None = None,
+        body: bytes | bytearray | None = None,
         repeatable: bool,
     ) -> Answer[T]:
         """Send one request and return its parsed answer.
@@ -162,6 +149,7 @@ class Transport:
         Args:
             parse: Reads the body; a ``ValueError`` from it counts as an answer cut on the way.
             read_error: Reads a failed answer's body into code and message.
+            body: Sent as it is and not copied.
             repeatable: Whether doing it twice is the same as doing it once. When it is not, only an
                 attempt that certainly had no effect is repeated.
 
@@ -197,6 +185,8 @@ class Transport:
                 wait = self._retry.delay(attempt, self._rng) if can_repeat else None
             if wait is None or last:
                 raise error
+            # else a large one would be held while the next attempt reads its own
+            content = b""
             self._sleep(wait)
         raise AssertionError("a call is tried at least once")
 
@@ -208,13 +198,16 @@ class Transport:
         params: Sequence[tuple[str, str]],
         headers: Mapping[str, str],
         auth: tuple[str, str],
-        body: bytes | None,
+        body: bytes | bytearray | None,
         attempt: int,
     ) -> tuple[int, Mapping[str, str], bytes]:
         with self._count_lock:
             self._count += 1
+        sent_at = self._clock() if self._on_exchange is not None else None
         started = time.perf_counter()
         status: int | None = None
+        answer_headers: Mapping[str, str] = {}
+        answer_body: bytes | None = None
         problem: str | None = None
         try:
             with self._session.request(
@@ -224,12 +217,14 @@ class Transport:
                 headers=dict(headers),
                 # as bytes: requests would encode text as latin-1, which not every secret is
                 auth=HTTPBasicAuth(auth[0].encode(), auth[1].encode()),
-                data=body,
+                # a bytearray goes as it is, which its types do not say; an empty one would not
+                data=cast("bytes | None", body or None),
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                content = response.raw.read(self._max_bytes + 1, decode_content=True)
+                answer_headers = response.headers
+                content = read_body(response.raw, self._max_bytes + 1)
                 status = response.status_code
                 if len(content) > self._max_bytes:
                     problem = f"more than {self._max_bytes} bytes"
@@ -237,7 +232,8 @@ class Transport:
                         f"{self.system}: {method} {urlsplit(url).path} answered with {problem}; "
                         "it was not read on."
                     )
-                return status, response.headers, content
+                answer_body = content
+                return status, answer_headers, content
         except requests.exceptions.ConnectTimeout as error:
             problem = "connecting timed out"
             raise _NoAnswerError(problem, sent=False) from error
@@ -251,15 +247,23 @@ class Transport:
             problem = self._reason(error)
             raise _NoAnswerError(problem, sent=not _never_connected(error)) from error
         finally:
-            if self._on_exchange is not None:
+            if self._on_exchange is not None and sent_at is not None:
+                address = urlsplit(url)
                 self._on_exchange(
                     Exchange(
-                        method,
-                        self.redact(url),
-                        status,
-                        time.perf_counter() - started,
-                        attempt,
-                        problem,
+                        started=sent_at,
+                        method=method,
+                        hostname=address.hostname or "",
+                        route=self.redact(address.path),
+                        query=[*parse_qsl(address.query, keep_blank_values=True), *params],
+                        request_headers=headers,
+                        request_body=body,
+                        status=status,
+                        response_headers=answer_headers,
+                        response_body=answer_body,
+                        seconds=time.perf_counter() - started,
+                        attempt=attempt,
+                        error=problem,
                     )
                 )
 
@@ -319,10 +323,12 @@ class Transport:
             advice = f" The credentials are refused: check {self._credentials}."
         elif headers.get("Retry-After"):
             advice = f" It asks to wait: Retry-After {self.redact(headers['Retry-After'])[:40]}."
+        answered = f"{self.system} ({self._host}): {what} answered {status}"
         return http_error(
-            f"{self.system} ({self._host}): {what} answered {status}{detail}.{advice}",
+            f"{answered}{detail}.{advice}",
             status=status,
             code=code,
+            unquoted=f"{answered}.{advice}",
         )
 
     def _no_answer_error(self, what: str, problem: _NoAnswerError, attempt: int) -> PipelineError:
@@ -341,7 +347,8 @@ class Transport:
         cause: BaseException = error
         while (deeper := _deeper(cause)) is not None:
             cause = deeper
-        text = self.redact(str(cause)) or type(cause).__name__
+        said = "" if isinstance(cause, _QUOTING) else str(cause)
+        text = self.redact(said) or type(cause).__name__
         return text if len(text) <= 200 else f"{text[:200]}…"
 
 

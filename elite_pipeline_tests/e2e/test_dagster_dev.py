@@ -56,9 +56,9 @@ def test_checkout_without_settings_loads_the_demos_clients_and_says_so(tmp_path:
     finally:
         # not SIGINT: it is ignored below a shell that runs the tests in the background
         dagster.terminate()
-        dagster.wait(timeout=60)
+        dagster.wait(timeout=PATIENCE_SECONDS)
 
-    assert len(nodes[0]["assetNodes"]) == 13
+    assert len(nodes[0]["assetNodes"]) == 18
     # nothing runs by itself where no sandbox is up
     states = {one["scheduleState"]["status"] for one in nodes[0]["schedules"]}
     assert states == {"STOPPED"}

@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from elite_pipeline.launcher.dagster_page import DagsterPage
 from elite_pipeline_tests.support.mariadb import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -25,6 +27,25 @@ PATIENCE_SECONDS = 300.0
 RUNS = """
 { runsOrError { ... on Runs { results { jobName status tags { key value } } } } }
 """
+
+RUN = """
+query Run($id: ID!) {
+  runOrError(runId: $id) {
+    ... on Run {
+      status
+      assetMaterializations {
+        assetKey { path }
+        metadataEntries { label ... on IntMetadataEntry { intValue } }
+      }
+    }
+  }
+}
+"""
+
+CLIENTS = ("elite", "wje")
+
+#: What a run that found nothing to do says of itself; what it left for the next one is still to do.
+WRITTEN = ("created", "updated", "adopted", "failed", "SQL writes", "left for the next run")
 
 
 class Demo:
@@ -96,10 +117,19 @@ class Demo:
 
     def edit(self, client: str) -> str:
         """Make changes in TOGA 2 as the demo suggests, and return what the command said."""
+        return self.command("toga2", "edit", "--client", client, "--notes", "3")
+
+    def type(self, client: str) -> str:
+        """Let people type on both sides, a few dozen things in some seconds."""
+        pace = ("--minutes", "0.1", "--per-minute", "400", "--seed", "7")
+        return self.command("type", "--client", client, *pace)
+
+    def command(self, *words: str) -> str:
+        """Use the sandbox's command line beside the demo; return what it said."""
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "elite_pipeline.cli", "sandbox", "toga2", "edit"),
-                *("--port", str(self.toga2_port), "--client", client, "--notes", "3"),
+                *(sys.executable, "-m", "elite_pipeline.cli", "sandbox", *words),
+                *("--port", str(self.toga2_port)),
             ],
             env=self.environ,
             capture_output=True,
@@ -107,6 +137,43 @@ class Demo:
             check=True,
         )
         return done.stdout
+
+    def sync_tickets(self, client: str) -> dict[str, int]:
+        """Run the job of tickets once; return what it wrote, by asset and count, where it did."""
+        page = DagsterPage(f"http://127.0.0.1:{self.dagster_port}")
+        location = page.location()
+        assert location is not None
+        run = page.launch(location, "tickets", partition=client)
+        found: dict[str, Any] = {}
+
+        def is_through() -> bool:
+            answer = requests.post(
+                f"{page.url}/graphql", json={"query": RUN, "variables": {"id": run}}, timeout=60
+            )
+            found.update(answer.json()["data"]["runOrError"])
+            assert found["status"] not in {"FAILURE", "CANCELED"}
+            return bool(found["status"] == "SUCCESS")
+
+        self.eventually(is_through, f"a run of {client}'s tickets comes through")
+        counts = {
+            f"{client} {'/'.join(each['assetKey']['path'])} {entry['label']}": entry["intValue"]
+            for each in found["assetMaterializations"]
+            for entry in each["metadataEntries"]
+            if entry["label"] in WRITTEN
+        }
+        # of both directions
+        assert sum(name.endswith(" SQL writes") for name in counts) == 2
+        return {name: count for name, count in counts.items() if count}
+
+    def is_quiet(self, client: str) -> bool:
+        """Run the job of tickets once; tell whether there was nothing to do."""
+        return not self.sync_tickets(client)
+
+    def toga2_writes(self) -> dict[str, Any]:
+        """Return the writing requests that TOGA 2 has counted, by route and status."""
+        answer = requests.get(f"http://127.0.0.1:{self.toga2_port}/_sandbox/stats", timeout=30)
+        routes: dict[str, Any] = answer.json()["routes"]
+        return {route: counts for route, counts in routes.items() if not route.startswith("GET ")}
 
     def stop(self) -> None:
         """Press Ctrl-C."""
@@ -170,3 +237,36 @@ def test_first_sync_is_under_way_edits_arrive_and_ctrl_c_ends_everything(demo: D
     demo.eventually(demo.is_up, "the demo comes up again")
     assert "first start only" not in demo.output.read_text()
     assert demo.helpdesk("SELECT count(*) FROM tickets_replies")[0][0] == expected[0]
+
+
+def test_people_type_on_both_sides_and_once_they_stop_nothing_is_written_any_more(
+    demo: Demo,
+) -> None:
+    demo.eventually(demo.is_up, "the demo comes up")
+    demo.eventually(lambda: demo.succeeded("everything") == set(CLIENTS), "both are synced")
+    # what was typed at the helpdesk before the first sync is in TOGA 2, and files went both ways
+    for table in ("tickets", "tickets_replies", "comments"):
+        assert demo.helpdesk(f"SELECT count(*) FROM {table} WHERE referenceId IS NULL") == [(0,)]
+    made = demo.toga2_writes()
+    for route in ("tickets", "ticket-notes", "repair-orders", "repair-order-notes", "files"):
+        assert set(made[f"POST /{route}"]) == {"201"}
+    stored = {path.name for path in (demo.folder / "uploads").iterdir()}
+    files = demo.helpdesk("SELECT file, filesize, clientid FROM files")
+    assert stored == {file for file, _, _ in files}
+    assert min(size for _, size, _ in files) > 0
+    assert (demo.folder / "client_logs.sqlite").exists()
+
+    for client in CLIENTS:
+        said = demo.type(client)
+        assert said.count("TOGA 2: ") > 5
+        assert said.count("helpdesk: ") > 5
+        assert "with a file" in said
+
+    for client in CLIENTS:
+        demo.eventually(partial(demo.is_quiet, client), f"{client} goes quiet")
+    made = demo.toga2_writes()
+    for _ in range(2):
+        assert [demo.sync_tickets(client) for client in CLIENTS] == [{}, {}]
+    assert demo.toga2_writes() == made
+    for table in ("tickets", "tickets_replies", "comments"):
+        assert demo.helpdesk(f"SELECT count(*) FROM {table} WHERE referenceId IS NULL") == [(0,)]

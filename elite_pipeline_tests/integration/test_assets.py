@@ -14,6 +14,7 @@ from elite_pipeline.demo import demo_credentials
 from elite_pipeline.sandbox.toga2 import Toga2Sandbox
 from elite_pipeline.settings import Settings
 from elite_pipeline_tests.support.helpdesks import Helpdesk, Opener
+from elite_pipeline_tests.support.mariadb import free_port
 from elite_pipeline_tests.support.systems import Systems
 from elite_pipeline_tests.support.tickets import Desk, at
 
@@ -24,7 +25,7 @@ clients:
     togadesk: {client_id: 1, ticket_department_id: 1}
     custom_field_prefix: c_elite
     flows: {contacts: true, units: true, teams: true, predefined_replies: true,
-            category_trees: true, toga2_to_togadesk: true}
+            category_trees: true, toga2_to_togadesk: true, togadesk_to_toga2: true}
   wje:
     toga2: {client_uuid: 00000000-0000-4000-8000-000000000002}
     togadesk: {client_id: 2, ticket_department_id: 3}
@@ -57,6 +58,7 @@ def settings(
     monkeypatch.setenv("ELITE_PIPELINE_CLIENTS", str(registry))
     monkeypatch.setenv("TOGA2_BASE_URL", toga2.base_url)
     monkeypatch.setenv("TOGADESK_DATABASE_URL", systems.helpdesk.url)
+    monkeypatch.setenv("TOGADESK_UPLOADS_DIR", str(systems.uploads_dir))
     monkeypatch.setenv("PIPELINE_DATABASE_URL", systems.ledger_url)
     return Settings()
 
@@ -81,10 +83,12 @@ def run(settings: Settings, instance: dg.DagsterInstance) -> Run:
     return execute
 
 
-def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+def metadata(
+    result: dg.ExecuteInProcessResult, asset: str, system: str = "togadesk"
+) -> dict[str, Any]:
     """Return what the page shows of an asset's materialization."""
     for event in result.get_asset_materialization_events():
-        if event.asset_key == dg.AssetKey(["togadesk", asset]):
+        if event.asset_key == dg.AssetKey([system, asset]):
             shown = event.step_materialization_data.materialization.metadata
             return {name: value.value for name, value in shown.items()}
     raise AssertionError(f"{asset} was not materialized")
@@ -125,12 +129,12 @@ def test_everything_is_materialized_in_order_and_shows_what_it_did(
 
     assert result.success
     order = [
-        event.asset_key.path[-1]
+        "/".join(event.asset_key.path)
         for event in result.get_asset_materialization_events()
         if event.asset_key is not None
     ]
-    assert order[-1] == "ticket_deltas"
-    assert order.index("contacts") < order.index("units")
+    assert order[-2:] == ["togadesk/ticket_deltas", "toga2/ticket_deltas"]
+    assert order.index("togadesk/contacts") < order.index("togadesk/units")
     shown = metadata(result, "ticket_deltas")
     assert (shown["created"], shown["failed"], shown["replies created"]) == (1, 0, 1)
     assert shown["watermark before"] == "the beginning"
@@ -176,15 +180,18 @@ def test_failed_record_is_shown_with_its_reason_and_fails_nothing_else(
     row = shown["failures"].records[0].data
     assert row["record"] == nobody
     assert "no e-mail" in row["reason"]
-    assert shown["watermark after"] == "2026-06-10 08:00:00 UTC"
+    assert shown["watermark after"] == "2026-06-10 08:05:00 UTC"
     found = check(result, "contacts")
     assert not found.passed
     assert (found.severity, found.blocking) == (dg.AssetCheckSeverity.WARN, False)
     assert found.partition == "elite"
-    assert "1 record failed" in (found.description or "")
+    assert "dead letters: 1 waiting for a later run, 0 parked" in (found.description or "")
     assert f"{nobody} (permanent): " in (found.description or "")
     assert check(result, "teams").passed
-    assert list(shown)[-2:] == ["failures", "changes"]
+    assert list(shown)[-3:] == ["failures", "dead letters", "changes"]
+    letter = shown["dead letters"].records[0].data
+    assert (letter["of"], letter["record"], letter["attempts"]) == (nobody, nobody, "1")
+    assert (shown["dead letters waiting"], shown["dead letters parked"]) == (1, 0)
 
 
 def test_what_failed_for_one_client_is_not_hidden_by_the_good_run_of_another(
@@ -211,9 +218,9 @@ def test_many_failed_records_are_counted_and_the_first_reasons_given(
 
     said = check(run("reference_data"), "contacts").description or ""
 
-    assert "5 records failed" in said
+    assert "dead letters: 5 waiting for a later run" in said
     assert said.count("no e-mail") == 3
-    assert said.endswith("and 2 more")
+    assert "and 2 more" in said
 
 
 def test_since_and_full_are_taken_from_the_run(run: Run, systems: Systems) -> None:
@@ -263,12 +270,18 @@ def test_since_in_the_future_is_doubted_in_the_log(run: Run, instance: dg.Dagste
     result = run("tickets", since="2999-01-01")
 
     assert result.success
-    (warning,) = [
+    warnings = [
         entry.user_message
         for entry in instance.all_logs(result.run_id)
         if entry.level == logging.WARNING
     ]
-    assert "since: 2999-01-01 00:00:00 UTC lies in the future" in warning
+    # one for each way that tickets go
+    assert [warning.split(": since: ")[0] for warning in warnings] == [
+        "elite: toga2_to_togadesk",
+        "elite: togadesk_to_toga2",
+    ]
+    for warning in warnings:
+        assert "since: 2999-01-01 00:00:00 UTC lies in the future" in warning
 
 
 def test_wrong_sentry_address_is_one_message_of_the_step(
@@ -344,3 +357,17 @@ def test_missing_table_is_named_when_there_is_nothing_to_write(run: Run, systems
     systems.helpdesk.execute("DROP TABLE tickets_history")
 
     assert "The table 'tickets_history' is missing" in message(run("tickets"))
+
+
+def test_a_call_log_that_is_down_is_told_of_in_the_run_and_fails_nothing(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    url = f"mysql+pymysql://joe:log-password@127.0.0.1:{free_port()}/ClientLogs"
+    logged = settings.model_copy(update={"client_logs_database_url": SecretStr(url)})
+    job = build_definitions(logged).resolve_job_def("reference_data")
+    result = job.execute_in_process(partition_key="elite", instance=instance)
+    assert result.success
+    said = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    (missing,) = [text for text in said if "missing in the call log" in text]
+    assert "CLIENT_LOGS_DATABASE_URL" in missing
+    assert "log-password" not in "".join(said)

@@ -211,3 +211,16 @@ def test_column_that_is_missing_is_named(command: Command, systems: Systems) -> 
 
     assert "groupid" in text
     assert "tickets" in text
+
+
+def test_indexes_are_shown_and_a_wrong_address_is_one_message(
+    command: Command, tmp_path: Path
+) -> None:
+    shown = command("togadesk", "add-indexes")
+    assert shown.returncode == 0, shown.stderr
+    assert 'ON "tickets_replies" ("ticketid");' in shown.stdout
+
+    elsewhere = command(
+        "togadesk", "add-indexes", "--yes", TOGADESK_DATABASE_URL=f"sqlite:///{tmp_path}/other.db"
+    )
+    assert "is missing in" in one_message(elsewhere)

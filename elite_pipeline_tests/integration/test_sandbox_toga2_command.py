@@ -148,6 +148,31 @@ class TestEdit:
         assert count(method="POST", route="/repair-order-notes", status=201) == 2
         assert count(method="POST") + count(method="PATCH") == 5
 
+    @pytest.mark.parametrize(
+        ("client", "route", "notes", "files"),
+        [
+            ("elite", "ticket-note", 2, 3),
+            ("wje", "repair-order-note", 0, 2),
+        ],
+    )
+    def test_notes_get_files(
+        self, running: Running, client: str, route: str, notes: int, files: int
+    ) -> None:
+        result = run(
+            "edit",
+            *("--port", running.port, "--client", client),
+            *("--notes", notes, "--files", files, "--seed", 5),
+        )
+
+        assert result.exit_code == 0, result.output
+        assert result.output.count("new ") == (notes or 1)
+        assert result.output.count(".png") + result.output.count(".txt") == files
+        count = running.sandbox.count
+        assert count(method="POST", route=f"/{route}s", status=201) == (notes or 1)
+        assert count(method="POST", route="/files", status=201) == files
+        links = f"/{route}s/{{uuid}}/{route}-files"
+        assert count(method="POST", route=links, status=201) == files
+
     def test_a_sandbox_that_does_not_run_is_said_plainly(self) -> None:
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))

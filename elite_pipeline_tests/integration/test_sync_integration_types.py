@@ -8,8 +8,10 @@ import pytest
 from elite_pipeline.sandbox.toga2.schema import JOB_KINDS
 from elite_pipeline.sync import watermarks
 from elite_pipeline_tests.support.helpdesks import ALL_PARAMS
+from elite_pipeline_tests.support.note_files import attach, shown, there
 from elite_pipeline_tests.support.systems import Systems
 from elite_pipeline_tests.support.tickets import Desk, at
+from elite_pipeline_tests.support.typing import Typist
 
 FLOW = "toga2_to_togadesk"
 OTHER = {"TICKETS": "REPAIR_ORDERS", "REPAIR_ORDERS": "TICKETS"}
@@ -78,7 +80,7 @@ def test_note_that_changed_alone_and_names_no_ticket_fails_by_itself(
 
     result = systems.sync(FLOW)
 
-    assert (result.failed, result.failures[0].record) == (1, astray)
+    assert (result.failed, result.failures[0].record) == (1, f"note {astray}")
     assert result.failures[0].reason.endswith(f"it has no {desk.kind.note_parent}")
     assert "<p>after</p>" in [row[2] for row in desk.replies()]
     assert result.watermark_after == at(100)
@@ -136,3 +138,42 @@ def test_two_clients_of_different_types_stand_side_by_side(systems: Systems, des
         "SELECT t.subject, r.message FROM tickets_replies r JOIN tickets t ON t.id = r.ticketid"
     )
     assert {("Elite's", "elite's"), ("WJE's", "wje's")} <= set(replies)
+
+
+def test_repair_orders_go_all_ways_with_their_files(systems: Systems) -> None:
+    typist, desk = Typist(systems, "wje"), Desk(systems, "wje")
+    order = desk.ticket("Made there")
+    attach(desk, desk.note(order, "<p>There</p>"), "there.png", b"there")
+    systems.sync(FLOW, "wje")
+    id_, description = typist.ticket("Made here", "<p>Here</p>")
+    typist.upload(description, "scan.png", b"scan")
+    typist.upload(typist.reply(id_, "<p>Reply</p>"), "reply.png", b"reply")
+    typist.comment(id_, "<p>Comment</p>")
+    typist.upload(typist.reply(1, "<p>Answer</p>"), "answer.png", b"answer")
+
+    for _ in range(2):
+        assert systems.sync("togadesk_to_toga2", "wje").failed == 0
+        assert systems.sync(FLOW, "wje").failed == 0
+
+    assert sorted(there(typist)) == [
+        ("answer.png", "<p>Answer</p>", b"answer"),
+        ("reply.png", "<p>Reply</p>", b"reply"),
+        ("scan.png", "<p>Files of the description</p>", b"scan"),
+        ("there.png", "<p>There</p>", b"there"),
+    ]
+    assert [content for _, _, content in shown(systems)] == [
+        b"there", b"scan", b"reply", b"answer",
+    ]  # fmt: skip
+    assert sorted(note.get("c_wjeConversationId") or "" for note in typist.raw_notes()) == [
+        "", "togadesk:comment:1", "togadesk:files:3", "togadesk:reply:4", "togadesk:reply:5",
+    ]  # fmt: skip
+    assert sorted(one.get("c_wjeTicketId") or "" for one in typist.made()) == [
+        "",
+        "togadesk:ticket:2",
+    ]
+    # 08:01 UTC in Chicago's summer
+    rows = systems.helpdesk.rows("SELECT timestamp FROM tickets ORDER BY id")
+    assert str(rows[0][0]) == "2026-06-10 03:01:00"
+    assert systems.toga2_store.count("wje", "tickets") == 0
+    assert systems.sync(FLOW, "wje", full=True).sql_writes == 0
+    assert systems.sync("togadesk_to_toga2", "wje", full=True).sql_writes == 0

@@ -7,6 +7,7 @@ import pytest
 from elite_pipeline.sandbox.toga2 import MalformedRecord, RequestInfo, Shift, Status
 from elite_pipeline.sync import ticket_messages
 from elite_pipeline.sync.flows import run_flow
+from elite_pipeline.sync.long_texts import full_text, full_text_mark
 from elite_pipeline.togadesk.sending import Sender
 from elite_pipeline_tests.support.systems import Systems
 from elite_pipeline_tests.support.tickets import Desk, at
@@ -185,7 +186,7 @@ def test_note_that_does_not_say_whether_it_is_public_is_not_published(
 
 
 @BOTH_TYPES
-def test_status_without_counterpart_fails_alone_and_holds_the_watermark(
+def test_status_without_counterpart_fails_alone_and_arrives_when_mended(
     systems: Systems, desk: Desk
 ) -> None:
     desk.ticket("First", 1)
@@ -211,11 +212,13 @@ def test_status_without_counterpart_fails_alone_and_holds_the_watermark(
     assert (result.created, result.failed) == (2, 1)
     assert result.failures[0].record == bad
     assert "status_map" in result.failures[0].reason
-    assert result.watermark_after == at(1)
+    assert result.watermark_after == at(20)
+    assert [letter.record for letter in result.dead_letters.first] == [bad]
     desk.change(desk.tickets_route, bad, 30, status="CLOSED")
     again = systems.sync(FLOW)
     assert (again.created, again.failed) == (1, 0)
     assert again.watermark_after == at(30)
+    assert again.dead_letters.first == ()
 
 
 def test_reopened_by_the_helpdesk_says_the_same_as_open(systems: Systems, desk: Desk) -> None:
@@ -325,20 +328,34 @@ def test_long_subject_is_shortened_with_a_mark_and_kept_whole_in_the_text(
     assert systems.sync(FLOW, full=True).sql_writes == 0
 
 
-def test_text_that_cannot_be_stored_whole_fails_alone(systems: Systems, desk: Desk) -> None:
+def test_text_that_is_too_long_stands_with_its_beginning_and_all_of_it_as_a_file(
+    systems: Systems, desk: Desk
+) -> None:
     ticket = desk.ticket()
-    long = desk.note(ticket, "x" * 70_000, 2)
+    body = "<p>" + "x" * 70_000 + " the end 😀</p>"
+    long = desk.note(ticket, body, 2)
     good = desk.note(ticket, "<p>ok</p>", 3)
     other = desk.ticket("Other", 4)
 
     result = systems.sync(FLOW)
 
-    assert {row[0] for row in desk.replies()} == {ticket, good, other}
-    assert (result.created, result.failed) == (1, 1)
-    assert long in result.failures[0].reason
-    assert "not cut" in result.failures[0].reason
-    assert result.watermark_after is not None
-    assert result.watermark_after < at(2)
+    assert {row[0] for row in desk.replies()} == {ticket, long, good, other}
+    assert (result.created, result.failed) == (2, 0)
+    (text,) = [row[2] for row in desk.replies() if row[0] == long]
+    assert text.startswith("<p>xxx")
+    name = full_text(body).name
+    assert text.endswith(full_text_mark(name))
+    assert len(text) > 60_000
+    ((shown, stored_as, size, reference),) = systems.helpdesk.rows(
+        "SELECT f.name, f.file, f.filesize, r.referenceId FROM files f "
+        "JOIN tickets_replies r ON r.id = f.ticketreplyid"
+    )
+    assert (shown, reference) == (name, long)
+    content = (systems.uploads_dir / stored_as).read_bytes()
+    assert content.decode("utf-8") == body
+    assert int(size) == len(content)
+    assert result.watermark_after == at(4)
+    assert systems.sync(FLOW, full=True).sql_writes == 0
 
 
 @pytest.mark.usefixtures("expand_lists")

@@ -26,7 +26,8 @@ from elite_pipeline.sandbox.toga2 import (
     Toga2Sandbox,
 )
 from elite_pipeline.toga2 import wire
-from elite_pipeline.toga2.client import BREAKER_LIMIT, MOST_PARAMETER_PAGES, Toga2Client
+from elite_pipeline.toga2.client import MOST_PARAMETER_PAGES, Toga2Client
+from elite_pipeline.toga2.jobs import BREAKER_LIMIT
 from elite_pipeline.toga2.models import Contact, RecordParser
 from elite_pipeline_tests.support.reference_data import at
 from elite_pipeline_tests.support.scripted_http import Reply, scripted

@@ -164,7 +164,8 @@ def test_replies_belong_to_no_client(helpdesk: Helpdesk, spill_after: int) -> No
         ours.run(lambda tx: tx.insert("tickets_replies", [{"message": "m", "referenceId": "r"}]))
         ours.run(lambda tx: tx.insert("comments", [{"comment": "c", "referenceId": "r"}]))
         assert look_up(theirs, "tickets_replies", ["r"]) == {"r": 1}
-        assert look_up(theirs, "comments", ["r"]) == {}
+        # nor do comments: what the helpdesk's own pages write into their clientid may be 0
+        assert look_up(theirs, "comments", ["r"]) == {"r": 1}
 
 
 @pytest.mark.parametrize("kind", [ALL_PARAMS[0], ALL_PARAMS[2]])

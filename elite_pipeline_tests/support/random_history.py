@@ -14,7 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from elite_pipeline.errors import PipelineError
-from elite_pipeline.ledger import Ledger
+from elite_pipeline.ledger.database import LedgerDatabase
 from elite_pipeline.sandbox.toga2 import (
     CutBody,
     Drop,
@@ -24,7 +24,7 @@ from elite_pipeline.sandbox.toga2 import (
     Shift,
     Status,
 )
-from elite_pipeline.toga2.client import Toga2Client
+from elite_pipeline.toga2.calls import Calls
 from elite_pipeline.togadesk.sending import Sender
 from elite_pipeline_tests.support.systems import Systems
 from elite_pipeline_tests.support.tickets import START, Desk
@@ -52,7 +52,7 @@ FAULTS = (
     Shift(count=2),
 )
 #: Where a run is killed: each is the one place through which all of its kind goes.
-KILLED_AT = ((Sender, "write_rows"), (Ledger, "_begin"), (Toga2Client, "_fetch_page"))
+KILLED_AT = ((Sender, "write_rows"), (LedgerDatabase, "begin"), (Calls, "page"))
 #: Records may be committed so late behind their time, in seconds; the overlap is 120.
 LATE = (0, 0, 0, 50, 100)
 
@@ -106,10 +106,15 @@ class RandomHistory:
         """Let everything happen; the last faults are over when this returns."""
         for _ in range(self._dice.randint(40, 120)):
             if self._chance(0.7):
-                self._now += timedelta(seconds=self._dice.choice([0, 1, 30, 400, 4000]))
+                self._wait(self._dice.choice([0, 1, 30, 400, 4000]))
                 self._edit(late=self._dice.choice(LATE))
             else:
                 self._run()
+
+    def _wait(self, seconds: int) -> None:
+        """Let time pass, for the people and for the dead letters alike."""
+        self._now += timedelta(seconds=seconds)
+        self.systems.later += timedelta(seconds=seconds)
 
     # Edits
 
@@ -307,7 +312,7 @@ class RandomHistory:
         def on_request(info: RequestInfo) -> None:
             with one_at_a_time:
                 if not info.route.startswith("/parameters") and self._chance(0.3):
-                    self._now += timedelta(seconds=self._dice.choice([0, 0, 1, 2]))
+                    self._wait(self._dice.choice([0, 0, 1, 2]))
                     self._edit()
 
         self.systems.toga2.on_request = on_request

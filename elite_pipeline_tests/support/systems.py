@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from elite_pipeline.sync.flows import run_flow
 from elite_pipeline.sync.results import FlowResult, RecordFailure
 from elite_pipeline.sync.watermarks import Watermarks
 from elite_pipeline.toga2.client import Toga2Client
+from elite_pipeline.togadesk import Uploads
 from elite_pipeline.transport import Redactor, RetryPolicy, Transport
 from elite_pipeline_tests.support.helpdesks import Helpdesk
 
@@ -70,12 +72,17 @@ class Systems:
     """All systems of a test.
 
     Attributes:
+        uploads_dir: The helpdesk's folder of files.
+        later: How far ahead the clock is by which dead letters are due; each run is a second later than
+            the one before it.
         reported: What the engine reported as failed: flow, failure, error.
     """
 
     toga2: Toga2Sandbox
     helpdesk: Helpdesk
     ledger_url: str
+    uploads_dir: Path
+    later: timedelta = timedelta()
     clients: dict[str, Client] = field(
         default_factory=lambda: {name: demo_client(name) for name in ("elite", "wje")}
     )
@@ -90,6 +97,8 @@ class Systems:
     def open(self, client: str = "elite", **options: Any) -> Iterator[FlowContext]:
         """Open what one run of one client works with."""
         entry = self.clients[client]
+        # the times of dead letters are whole seconds, and what failed in this one counts as tried
+        self.later += timedelta(seconds=1)
         toga2 = toga2_client(entry, self.toga2.base_url, **options)
         ledger = Ledger(self.ledger_url, client)
         try:
@@ -98,6 +107,8 @@ class Systems:
                     client=entry,
                     toga2=toga2,
                     togadesk=store,
+                    find_uploads=lambda: Uploads(self.uploads_dir),
+                    now=lambda: datetime.now(UTC) + self.later,
                     ledger=ledger,
                     watermarks=Watermarks(toga2),
                     report=lambda *failure: self.reported.append(failure),
@@ -126,6 +137,7 @@ class Systems:
             "predefined_replies",
             "category_trees",
             "toga2_to_togadesk",
+            "togadesk_to_toga2",
         )
         return {flow: self.sync(flow, client, **options) for flow in flows}
 
@@ -147,4 +159,6 @@ def toga2() -> Iterator[Toga2Sandbox]:
 @pytest.fixture
 def systems(toga2: Toga2Sandbox, helpdesk: Helpdesk, tmp_path: Path) -> Systems:
     """Return empty systems, once per kind of helpdesk database."""
-    return Systems(toga2, helpdesk, f"sqlite:///{tmp_path / 'pipeline.sqlite'}")
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    return Systems(toga2, helpdesk, f"sqlite:///{tmp_path / 'pipeline.sqlite'}", uploads)

@@ -39,7 +39,12 @@ def test_a_folder_that_cannot_be_made_names_the_variable(tmp_path: Path) -> None
 
 
 def fill(folder: DemoFolder) -> None:
-    for database in (folder.helpdesk_database, folder.toga2_database, folder.pipeline_database):
+    for database in (
+        folder.helpdesk_database,
+        folder.toga2_database,
+        folder.pipeline_database,
+        folder.call_log_database,
+    ):
         database.touch()
         database.with_name(f"{database.name}-wal").touch()
     (folder.uploads / "deep").mkdir(parents=True)

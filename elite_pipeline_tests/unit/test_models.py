@@ -97,7 +97,12 @@ def test_malformed_ones_are_set_apart_and_the_rest_keep_their_order() -> None:
     del raws[4]["uuid"]
     parsed = CONTACTS.many(raws)
     assert [record.uuid for record in parsed.records] == ["c-0", "c-1", "c-3"]
-    assert [made.name for made in parsed.malformed] == ["c-2", "(a record without uuid)"]
+    named, nameless = parsed.malformed
+    assert (named.name, named.is_nameless) == ("c-2", False)
+    assert nameless.is_nameless
+    # told from other nameless ones, and the same when it comes again
+    assert CONTACTS.many(raws).malformed[1].name == nameless.name
+    assert CONTACTS.many([*raws, {}]).malformed[2].name != nameless.name
     assert parsed.malformed[0].updated is None
     assert parsed.malformed[1].updated == datetime(2026, 6, 10, 9, 30, 15, tzinfo=UTC)
 
@@ -106,7 +111,7 @@ def test_what_is_wrong_in_many_places_is_still_one_short_reason() -> None:
     teams = RecordParser(TicketTeam)
     made = teams.one({"uuid": 1.5, "_updated": 2, "name": None, "isActive": "x"})
     assert isinstance(made, Malformed)
-    assert made.name == "(a record without uuid)"
+    assert made.is_nameless
     for field in ("_updated", "name", "isActive"):
         assert f"{field}: " in made.reason
     assert len(made.reason) < 300

@@ -47,8 +47,13 @@ def test_a_secret_within_another_does_not_save_the_rest_of_it() -> None:
     ("text", "shown"),
     [
         ("mysql://joe:unknown@host/db", f"mysql://joe:{REDACTED}@host/db"),
+        (r"mysql:\/\/joe:unknown@host\/db", rf"mysql:\/\/joe:{REDACTED}@host\/db"),
         ("https://:tok@host", f"https://:{REDACTED}@host"),
         ("Authorization: Bearer abcdef0123456789", f"Authorization: Bearer {REDACTED}"),
+        (
+            "https://h/f?X-Amz-Credential=A%2Fb&X-Amz-Signature=0f8f&x=1",
+            f"https://h/f?X-Amz-Credential={REDACTED}&X-Amz-Signature={REDACTED}&x=1",
+        ),
         ("authorization: basic dXNlcjpwYXNzd29yZA==", f"authorization: basic {REDACTED}"),
     ],
 )
@@ -75,3 +80,24 @@ def test_ordinary_text_stays_as_it_is(redact: Redactor, text: str) -> None:
 
 def test_secrets_too_short_to_tell_from_text_are_left_alone() -> None:
     assert Redactor(["", "a", "abc"])("abc and a") == "abc and a"
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        r"p\u00e4\u003cs\/&", r"p\u00E4\u003Cs\/\u0026", r"p\u00e4<s/&", r"p\\u00e4<s\\\/&",
+        "p%C3%A4%3Cs%2F%26", "p%c3%a4%3cs%2f%26", "p%25C3%25A4%253Cs%252F%2526", "pä&lt;s/&amp;",
+    ],
+)  # fmt: skip
+def test_a_secret_is_known_as_others_spell_it(spelled: str) -> None:
+    assert Redactor(["pä<s/&"])(f"x{spelled}x") == f"x{REDACTED}x"
+
+
+@pytest.mark.parametrize("quote", ["'", "&#039;", "&#39;", "&#x27;", "&apos;"])
+def test_quotes_in_html_have_many_spellings(quote: str) -> None:
+    assert Redactor(['it\'s "so"'])(f"x it{quote}s &quot;so&quot; x") == f"x {REDACTED} x"
+
+
+def test_an_address_before_an_e_mail_address_is_no_password(redact: Redactor) -> None:
+    for text in ('{"url":"https://h","mail":"joe@x"}', '{"url":"http://h:80","mail":"joe@x"}'):
+        assert redact(text) == text

@@ -1,5 +1,6 @@
 """Settings: what is missing or wrong is named by its variable; secrets appear in no message."""
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def test_a_checkout_without_settings_is_the_demo(tmp_path: Path, client: Client)
     assert settings.togadesk_url == f"sqlite:///{tmp_path / '.demo' / 'togadesk.sqlite'}"
     assert settings.uploads_dir == tmp_path / ".demo" / "uploads"
     assert settings.pipeline_url == f"sqlite:///{tmp_path / '.demo' / 'elite_pipeline.sqlite'}"
+    assert settings.client_logs_url == f"sqlite:///{tmp_path / '.demo' / 'client_logs.sqlite'}"
     given = settings.toga2_credentials(client, {})
     assert given.api_key == demo.demo_credentials("elite").api_key
 
@@ -73,6 +75,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
 def test_outside_the_demo_nothing_is_guessed(tmp_path: Path, client: Client) -> None:
     settings = own(tmp_path)
     assert settings.toga2_url == "https://api.togahub.com/v2"
+    assert settings.client_logs_url is None
     with pytest.raises(ConfigurationError, match=r"^TOGADESK_DATABASE_URL is not set"):
         _ = settings.togadesk_url
     with pytest.raises(ConfigurationError, match=r"^TOGADESK_UPLOADS_DIR is not set"):
@@ -205,15 +208,21 @@ def test_settings_do_not_show_their_secrets() -> None:
     assert SECRET not in str(settings)
 
 
+def _basic(pair: str) -> str:
+    return base64.b64encode(pair.encode()).decode()
+
+
 def test_every_secret_of_the_process_is_known_for_redaction() -> None:
     settings = Settings(
         togadesk_database_url=SecretStr("mysql+pymysql://u:desk%40pass@db/x"),
         client_logs_database_url=SecretStr("mysql+pymysql://u:logpass@db/x"),
+        pipeline_database_url=SecretStr("mysql+pymysql://db/x?user=u&password=given%2Fhere"),
         sentry_dsn=SecretStr("https://dsnkey@sentry.example/1"),
     )
     known = settings.secret_values(
         {
             "ELITE_TOGA2_API_KEY": "elite-key",
+            "ELITE_TOGA2_API_SECRET": "elite-secret",
             "WJE_TOGA2_API_SECRET": "wje-secret",
             "ELITE_WEBHOOK_SECRET": "hook",
             "ELITE_FRESHSERVICE_API_KEY": "fresh",
@@ -223,8 +232,10 @@ def test_every_secret_of_the_process_is_known_for_redaction() -> None:
     )
     assert {"elite-key", "wje-secret", "hook", "fresh", "logpass"} <= known
     # as it stands in the address, and as it is
-    assert {"desk%40pass", "desk@pass"} <= known
-    assert "https://dsnkey@sentry.example/1" in known
+    assert {"desk%40pass", "desk@pass", "given/here"} <= known
+    assert {"https://dsnkey@sentry.example/1", "dsnkey"} <= known
+    # as HTTP Basic sends them; Freshservice takes any password beside its key
+    assert {_basic("elite-key:elite-secret"), _basic("fresh:X"), _basic("fresh:")} <= known
     assert not {"", "/bin"} & known
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 
 from elite_pipeline.defs.assets import sources
 from elite_pipeline.defs.assets.syncing import SyncResult, sync_partition
-from elite_pipeline.defs.checks import no_failed_records
+from elite_pipeline.defs.checks import no_dead_letters
 from elite_pipeline.defs.config import SyncConfig
 from elite_pipeline.defs.resources import ClientSystems
 
@@ -84,7 +84,7 @@ def _mirror_asset(mirror: _Mirror, partitions: dg.PartitionsDefinition[str]) -> 
         group_name=GROUP,
         kinds={"mysql"},
         partitions_def=partitions,
-        check_specs=[no_failed_records(mirror.key, partitions)],
+        check_specs=[no_dead_letters(mirror.key, partitions)],
     )
     def mirror_asset(
         context: dg.AssetExecutionContext,

@@ -1,4 +1,7 @@
-"""The source systems in the lineage: what TOGA 2 holds. Nothing here is ever materialized."""
+"""The source systems in the lineage: what TOGA 2 and the helpdesk hold.
+
+Nothing here is ever materialized.
+"""
 
 import dagster as dg
 
@@ -11,6 +14,12 @@ PREDEFINED_REPLIES = dg.AssetKey([TOGA2, "predefined_replies"])
 TICKET_CATEGORIES = dg.AssetKey([TOGA2, "ticket_categories"])
 TICKETS = dg.AssetKey([TOGA2, "tickets"])
 TICKET_NOTES = dg.AssetKey([TOGA2, "ticket_notes"])
+
+HELPDESK = "helpdesk"
+HELPDESK_TICKETS = dg.AssetKey([HELPDESK, "tickets"])
+HELPDESK_REPLIES = dg.AssetKey([HELPDESK, "replies"])
+HELPDESK_COMMENTS = dg.AssetKey([HELPDESK, "comments"])
+HELPDESK_FILES = dg.AssetKey([HELPDESK, "files"])
 
 _DESCRIPTIONS = {
     CONTACTS: "GET /contacts: the people on the clients' side.",
@@ -25,6 +34,13 @@ _DESCRIPTIONS = {
     ),
 }
 
+_HELPDESK_DESCRIPTIONS = {
+    HELPDESK_TICKETS: "Table tickets: what was opened there, or carried there.",
+    HELPDESK_REPLIES: "Table tickets_replies: what the customer sees.",
+    HELPDESK_COMMENTS: "Table comments: what only the staff sees.",
+    HELPDESK_FILES: "Table files, and the uploads folder: what hangs on replies.",
+}
+
 
 def source_specs() -> list[dg.AssetSpec]:
     """Return the source systems' assets."""
@@ -36,4 +52,12 @@ def source_specs() -> list[dg.AssetSpec]:
             kinds={"api"},
         )
         for key, description in _DESCRIPTIONS.items()
+    ] + [
+        dg.AssetSpec(
+            key,
+            description=f"TOGaDesk, the helpdesk. {description}",
+            group_name=HELPDESK,
+            kinds={"mysql"},
+        )
+        for key, description in _HELPDESK_DESCRIPTIONS.items()
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from elite_pipeline.defs.checks import no_failed_records_result
+from elite_pipeline.defs.checks import no_dead_letters_result
 from elite_pipeline.defs.config import SyncConfig
 from elite_pipeline.errors import PipelineError
 
@@ -34,11 +34,22 @@ def sync_partition(
         dagster.Failure: The config is mistyped or the flow stopped; its description is the one
             message to read.
     """
+    client = context.partition_key
+    with systems.reporting(flow, client):
+        return _sync(context, config, systems, flow, client)
+
+
+def _sync(
+    context: dg.AssetExecutionContext,
+    config: SyncConfig,
+    systems: "ClientSystems",
+    flow: str,
+    client: str,
+) -> SyncResult:
     # here: processes that only load the definitions never need the engine
     from elite_pipeline.choices import ChoiceError, doubt, read_options  # noqa: PLC0415 - see above
     from elite_pipeline.defs.metadata import result_metadata  # noqa: PLC0415 - see above
 
-    client = context.partition_key
     try:
         options = read_options(config.since, full=config.full)
     except ChoiceError as error:
@@ -63,7 +74,7 @@ def sync_partition(
             "%s: %s: %s failed (%s): %s",
             client,
             flow,
-            failure.record,
+            failure.full_name,
             failure.kind,
             failure.reason,
         )
@@ -76,5 +87,5 @@ def sync_partition(
     if not result.is_on:
         context.log.info("%s: %s is switched off in the registry; nothing was done", client, flow)
     return dg.MaterializeResult(
-        metadata=result_metadata(result), check_results=[no_failed_records_result(result)]
+        metadata=result_metadata(result), check_results=[no_dead_letters_result(result)]
     )

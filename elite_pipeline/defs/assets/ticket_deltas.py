@@ -1,15 +1,18 @@
-"""Ticket deltas: tickets and notes, TOGA 2 -> TOGaDesk."""
+"""Ticket deltas: tickets, notes and files, both ways."""
 
 import dagster as dg
 
 from elite_pipeline.defs.assets import reference_data, sources
 from elite_pipeline.defs.assets.syncing import SyncResult, sync_partition
-from elite_pipeline.defs.checks import no_failed_records
+from elite_pipeline.defs.checks import no_dead_letters
 from elite_pipeline.defs.config import SyncConfig
 from elite_pipeline.defs.resources import ClientSystems
 
 TOGADESK_TICKET_DELTAS = dg.AssetKey([reference_data.TOGADESK, "ticket_deltas"])
-GROUP = "tickets"
+TOGA2_TICKET_DELTAS = dg.AssetKey([sources.TOGA2, "ticket_deltas"])
+#: One for each direction: in the lineage both assets are called by the last part of their key.
+TO_TOGADESK = "tickets_to_togadesk"
+TO_TOGA2 = "tickets_to_toga2"
 
 
 def ticket_delta_assets(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
@@ -27,13 +30,14 @@ def ticket_delta_assets(partitions: dg.PartitionsDefinition[str]) -> list[dg.Ass
             reference_data.CATEGORY_TREES,
         ],
         description=(
-            "Tickets, their descriptions, external notes as replies with their history, and internal "
-            "notes as comments (tables tickets, tickets_replies, comments, tickets_history)."
+            "Tickets, their descriptions, external notes as replies with their history, internal "
+            "notes as comments, and their files (tables tickets, tickets_replies, comments, "
+            "tickets_history, files, and the uploads folder)."
         ),
-        group_name=GROUP,
+        group_name=TO_TOGADESK,
         kinds={"mysql"},
         partitions_def=partitions,
-        check_specs=[no_failed_records(TOGADESK_TICKET_DELTAS, partitions)],
+        check_specs=[no_dead_letters(TOGADESK_TICKET_DELTAS, partitions)],
     )
     def togadesk_ticket_deltas(
         context: dg.AssetExecutionContext,
@@ -42,4 +46,31 @@ def ticket_delta_assets(partitions: dg.PartitionsDefinition[str]) -> list[dg.Ass
     ) -> SyncResult:
         return sync_partition(context, config, systems, flow="toga2_to_togadesk")
 
-    return [togadesk_ticket_deltas]
+    @dg.asset(
+        key=TOGA2_TICKET_DELTAS,
+        deps=[
+            sources.HELPDESK_TICKETS,
+            sources.HELPDESK_REPLIES,
+            sources.HELPDESK_COMMENTS,
+            sources.HELPDESK_FILES,
+            # what came in before is recognised, not sent back
+            TOGADESK_TICKET_DELTAS,
+        ],
+        description=(
+            "What people typed in the helpdesk: new tickets, replies as external notes, comments as "
+            "internal notes, files, and the status that came with them (POST and PATCH of tickets or "
+            "repair orders, their notes, and files). Each exactly once: notes carry the key of their row."
+        ),
+        group_name=TO_TOGA2,
+        kinds={"api"},
+        partitions_def=partitions,
+        check_specs=[no_dead_letters(TOGA2_TICKET_DELTAS, partitions)],
+    )
+    def toga2_ticket_deltas(
+        context: dg.AssetExecutionContext,
+        config: SyncConfig,
+        systems: dg.ResourceParam[ClientSystems],
+    ) -> SyncResult:
+        return sync_partition(context, config, systems, flow="togadesk_to_toga2")
+
+    return [togadesk_ticket_deltas, toga2_ticket_deltas]

@@ -1,12 +1,11 @@
 """Tickets or repair orders, the notes on them and the files on those."""
 
-import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from elite_pipeline.sandbox.data.files import file_content
 from elite_pipeline.sandbox.data.people import World
 from elite_pipeline.sandbox.data.words import (
     ANSWER_TEXTS,
@@ -130,30 +129,14 @@ def _note(
 
 def _file(world: World, dice: Dice, number: int, moment: datetime) -> Document:
     name = dice.pick(FILE_NAMES)
-    picture = name.endswith(".png")
-    content = _png(dice) if picture else f"{name}\r\nline {number}: Prüfsumme ok ✓\r\n".encode()
+    content_type, content = file_content(dice, name, f"line {number}: Prüfsumme ok ✓")
     return {
         "uuid": world.uuid("file", number),
         "_created": moment,
         "name": name,
-        "contentType": "image/png" if picture else "text/plain",
+        "contentType": content_type,
         "data": content,
     }
-
-
-def _png(dice: Dice) -> bytes:
-    """Return a picture: sixteen pixels square, of one colour."""
-    colour = bytes(dice.below(256) for _ in range(3))
-    pixels = zlib.compress((b"\0" + colour * 16) * 16)
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        check = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
-
-    header = struct.pack(">IIBBBBB", 16, 16, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-    )
 
 
 def _about(dice: Dice, number: int) -> int:

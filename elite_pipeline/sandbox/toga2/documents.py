@@ -5,6 +5,7 @@ references. Both are kept with compact separators and never parsed to be answere
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -14,11 +15,13 @@ from elite_pipeline.sandbox.toga2.schema import Resource
 Document = dict[str, Any]
 
 _encoder: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_HALF_PAIRS: Final = re.compile("[\ud800-\udfff]")
 
 
 def to_json(value: object) -> str:
-    """Spell a value as compact JSON."""
-    return _encoder.encode(value)
+    """Spell a value as compact JSON; half a surrogate pair, which UTF-8 lacks, as its escape."""
+    text = _encoder.encode(value)
+    return text if text.isascii() else _HALF_PAIRS.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 class Row(NamedTuple):
@@ -51,7 +54,7 @@ def encode_own(
     for name, value in fields.items():
         if name.startswith("c_"):
             own[name] = value
-    return _encoder.encode(own)
+    return to_json(own)
 
 
 def encode_refs(resource: Resource, references: Mapping[str, str | None]) -> str:
@@ -90,7 +93,7 @@ def lookup_keys(
 
 def lookup_value(value: object) -> str:
     """Spell a scalar as an equality filter does: text as it is, the rest as JSON."""
-    return value if isinstance(value, str) else _encoder.encode(value)
+    return value if isinstance(value, str) else to_json(value)
 
 
 def splice(own: str, *fragments: str) -> str:

@@ -1,9 +1,10 @@
-"""``elite-pipeline sandbox togadesk …``: make a helpdesk's database and fill it."""
+"""``elite-pipeline sandbox togadesk …``: make a helpdesk's database, fill it, and work in it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
+from zoneinfo import ZoneInfo
 
 import click
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from click.core import ParameterSource
 from elite_pipeline.errors import PipelineError
 from elite_pipeline.sandbox.togadesk.database import Shape, create_database
 from elite_pipeline.sandbox.togadesk.seed import HelpdeskClient, seed_helpdesk
+from elite_pipeline.sandbox.togadesk.typing_people import Activity, TypingPeople
 from elite_pipeline.togadesk import connect
 from elite_pipeline.togadesk.failures import SETTING, describe, translate
 
@@ -21,6 +23,8 @@ _URL = click.option(
     envvar="TOGADESK_DATABASE_URL",
     help="Where: sqlite:///path, mysql+pymysql://… or mariadb+pymysql://… (TOGADESK_DATABASE_URL).",
 )
+
+_COUNT = click.IntRange(min=0)
 
 
 def _client(text: str) -> HelpdeskClient:
@@ -35,8 +39,27 @@ def _client(text: str) -> HelpdeskClient:
         ) from None
 
 
+def _departments(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
+    """Parse ids such as ``1,2``."""
+    del context, parameter
+    try:
+        ids = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not like 1,2 (ids of departments).") from None
+    return ids
+
+
+def _zone(context: click.Context, parameter: click.Parameter, text: str) -> ZoneInfo:
+    """Parse the name of a time zone."""
+    del context, parameter
+    try:
+        return ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise click.BadParameter(f"{text!r} is no time zone, such as America/Chicago.") from None
+
+
 @contextmanager
-def _database(url: str) -> Iterator[sa.Engine]:
+def open_database(url: str) -> Iterator[sa.Engine]:
     """Open a database; what goes wrong is one message."""
     try:
         engine = connect(url)
@@ -79,7 +102,7 @@ def togadesk() -> None:
 )
 def create(url: str, shape: Shape, indexes: bool, uploads: Path | None) -> None:
     """Create the tables that are not there yet."""
-    with _database(url) as engine:
+    with open_database(url) as engine:
         create_database(engine, shape, indexes=indexes)
         click.echo(f"The helpdesk's tables are in {describe(engine.url)}.")
     if uploads is not None:
@@ -100,6 +123,64 @@ def create(url: str, shape: Shape, indexes: bool, uploads: Path | None) -> None:
 @click.option("--seed", default=1, show_default=True, help="Same seed, same rows.")
 def seed(url: str, clients: tuple[HelpdeskClient, ...], seed: int) -> None:
     """Add rows as people make them by hand; what is there stays."""
-    with _database(url) as engine:
+    with open_database(url) as engine:
         added = seed_helpdesk(engine, clients, seed=seed)
     click.echo(f"{added} rows added.")
+
+
+@togadesk.command("type")
+@_URL
+@click.option("--client-id", type=int, required=True, help="The helpdesk's id of the client.")
+@click.option(
+    "--departments",
+    required=True,
+    callback=_departments,
+    help="Ids of the departments that they work in, e.g. 1,2.",
+)
+@click.option("--tickets", type=_COUNT, default=0, help="New tickets.")
+@click.option("--replies", type=_COUNT, default=0, help="Replies, by staff and by users in turns.")
+@click.option("--comments", type=_COUNT, default=0, help="Comments, by staff.")
+@click.option("--files", type=_COUNT, default=0, help="Files, uploaded with the replies.")
+@click.option("--seed", default=1, show_default=True, help="Same seed and rows, same work.")
+@click.option(
+    "--timezone",
+    default="UTC",
+    show_default=True,
+    callback=_zone,
+    help="The helpdesk's config.timezone.",
+)
+@click.option(
+    "--uploads",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="TOGADESK_UPLOADS_DIR",
+    help="The uploads folder, for files (TOGADESK_UPLOADS_DIR).",
+)
+def type_(
+    url: str,
+    client_id: int,
+    departments: tuple[int, ...],
+    tickets: int,
+    replies: int,
+    comments: int,
+    files: int,
+    seed: int,
+    timezone: ZoneInfo,
+    uploads: Path | None,
+) -> None:
+    """Let people work at the helpdesk: rows as its own application writes them."""
+    if files and uploads is None:
+        raise click.UsageError("--files needs --uploads, the folder that they are put into.")
+    with open_database(url) as engine:
+        people = TypingPeople(
+            engine,
+            client_id=client_id,
+            departments=departments,
+            timezone=timezone,
+            uploads=uploads,
+            seed=seed,
+        )
+        typed = people.type(Activity(tickets, replies, comments, files))
+    click.echo(
+        f"Typed: {len(typed.tickets)} tickets, {len(typed.replies) - len(typed.tickets)} replies, "
+        f"{len(typed.comments)} comments, {len(typed.files)} files."
+    )

@@ -1,0 +1,123 @@
+"""The connection to ``PIPELINE_DATABASE_URL``, and what its failures mean.
+
+What does not belong here: what is kept there (``tables``), and what is done with it.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from elite_pipeline.errors import (
+    ConfigurationError,
+    SystemicError,
+    TransientError,
+    database_error_kind,
+)
+from elite_pipeline.ledger.tables import metadata
+
+
+class LedgerDatabase:
+    """The database of the pipeline's own tables; they are made when they are missing.
+
+    Nothing is connected to before the first transaction.
+
+    Args:
+        url: SQLAlchemy URL.
+
+    Raises:
+        ConfigurationError: It is not one; the message does not repeat it.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = sa.make_url(url)
+            options: dict[str, Any] = {"connect_args": {"timeout": 30}}
+            if parsed.get_backend_name() != "sqlite":
+                # else deleting what is not there locks the gap, and runs side by side end in deadlocks
+                options = {"isolation_level": "READ COMMITTED"}
+            self._engine = sa.create_engine(parsed, pool_pre_ping=True, **options)
+        except (sa.exc.ArgumentError, ImportError):
+            # no address at all, or one of a database whose driver is not here
+            raise ConfigurationError(
+                "PIPELINE_DATABASE_URL: expected an SQLAlchemy URL such as "
+                "sqlite:////var/lib/elite_pipeline.sqlite or mysql+pymysql://user:password@host/db."
+            ) from None
+        if parsed.get_backend_name() != "sqlite" and "@" in (parsed.database or ""):
+            raise ConfigurationError(
+                "PIPELINE_DATABASE_URL has an @ behind its host: write @, / and : in a user's name or "
+                "password as %40, %2F and %3A."
+            )
+        self.place = parsed.render_as_string(hide_password=True)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._is_ready = False
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def is_there(self) -> bool:
+        """Tell whether there is a database to look into; a server's always counts as there.
+
+        Looking into a SQLite file that does not exist would make it.
+        """
+        name = self._engine.url.database
+        if not self.is_sqlite or not name or name == ":memory:" or name.startswith("file:"):
+            return True
+        return Path(name).exists()
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """Run a transaction: committed at the end of the block, rolled back when that raises.
+
+        Raises:
+            TransientError: A deadlock, a lost connection: the same may work in a moment.
+            SystemicError: Anything else that the database refuses.
+        """
+        try:
+            if not self._is_ready:
+                # not create_all, which looks first: several runs may start on an empty database
+                with self._engine.begin() as connection:
+                    for table in metadata.sorted_tables:
+                        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+                self._is_ready = True
+            with self._engine.begin() as connection:
+                yield connection
+        except sa.exc.DBAPIError as error:
+            arguments = error.orig.args if error.orig is not None else ()
+            number = arguments[0] if arguments and isinstance(arguments[0], int) else None
+            is_passing = error.connection_invalidated or database_error_kind(number) == "transient"
+            if is_passing or _is_held(error.orig):
+                raise TransientError(
+                    f"A passing failure of the pipeline's own database ({self.place}): "
+                    f"{number or 'another process holds it'}."
+                ) from error
+            # the driver's own words, without the statement and its values
+            failed = f"The pipeline's own database ({self.place}) failed: "
+            advice = "Check PIPELINE_DATABASE_URL, and that its user may create tables there."
+            raise SystemicError(
+                f"{failed}{error.orig}. {advice}",
+                unquoted=f"{failed}{number or type(error.orig).__name__}. {advice}",
+            ) from error
+
+    @contextmanager
+    def begin_writing(self) -> Iterator[sa.Connection]:
+        """Run a transaction that reads before it writes; as :meth:`begin` otherwise.
+
+        A server locks what is read ``FOR UPDATE``; SQLite has no such thing, and would let another
+        process write between the two.
+        """
+        with self.begin() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+
+
+def _is_held(error: BaseException | None) -> bool:
+    """Tell whether a SQLite file was held by another process for longer than is waited."""
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorname.startswith(
+        ("SQLITE_BUSY", "SQLITE_LOCKED")
+    )

@@ -1,0 +1,81 @@
+"""What an operator types about the project's own tables: ``init-db`` and ``calls``."""
+
+import click
+
+from elite_pipeline.assembly import require_a_demo
+from elite_pipeline.choices import ChoiceError, read_options
+from elite_pipeline.errors import ConfigurationError
+from elite_pipeline.ledger import tables as ledger_tables
+from elite_pipeline.observability import call_log_tables
+from elite_pipeline.observability.call_search import find_calls
+from elite_pipeline.own_tables import bring_up_to_date, connect, shown
+from elite_pipeline.settings import load_settings
+
+#: Seconds. Looking for a ticket reads the whole log: nothing indexes what it looks at.
+_TIMEOUT = 600
+
+
+@click.command("init-db")
+def init_db() -> None:
+    """Make the pipeline's own tables, or bring older ones up to date. Safe to repeat.
+
+    These are the memory between runs, in PIPELINE_DATABASE_URL, and the call log, in
+    CLIENT_LOGS_DATABASE_URL where that is set. Nothing else in these databases is touched.
+    """
+    settings = load_settings()
+    if None in {settings.pipeline_database_url, settings.client_logs_database_url}:
+        require_a_demo(settings)
+    databases = [("PIPELINE_DATABASE_URL", settings.pipeline_url, ledger_tables.metadata)]
+    if (logs := settings.client_logs_url) is not None:
+        databases.append(("CLIENT_LOGS_DATABASE_URL", logs, call_log_tables.metadata))
+    for setting, url, metadata in databases:
+        engine = connect(url, setting, timeout_seconds=_TIMEOUT)
+        try:
+            click.echo(f"{setting}: {shown(engine)}")
+            for done in bring_up_to_date(engine, metadata.sorted_tables, setting):
+                click.echo(f"  {done}")
+        finally:
+            engine.dispose()
+    if logs is None:
+        click.echo("CLIENT_LOGS_DATABASE_URL: not set, so calls are not logged")
+
+
+@click.command()
+@click.option("--client", required=True, help="Whose calls.")
+@click.option(
+    "--ticket",
+    type=click.UUID,
+    help="Only calls that touched this ticket (a TOGA 2 uuid), its notes or their files.",
+)
+@click.option("--since", help="Only calls from then on, e.g. '2026-06-10 00:00:00' (UTC).")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most."
+)
+def calls(client: str, ticket: object, since: str | None, limit: int) -> None:
+    """Print the latest calls of a client, newest last: times are UTC, «?» is an unknown outcome."""
+    try:
+        moment = read_options(since, full=False).since
+    except ChoiceError as error:
+        raise click.UsageError(str(error)) from None
+    settings = load_settings()
+    if settings.client_logs_database_url is None:
+        require_a_demo(settings)
+    if (url := settings.client_logs_url) is None:
+        raise ConfigurationError(
+            "CLIENT_LOGS_DATABASE_URL is not set, so calls are not logged and there are none to show."
+        )
+    name = settings.registry.get(client).name
+    engine = connect(url, "CLIENT_LOGS_DATABASE_URL", timeout_seconds=_TIMEOUT)
+    try:
+        found = find_calls(
+            engine, name, ticket=str(ticket) if ticket else None, since=moment, limit=limit
+        )
+    finally:
+        engine.dispose()
+    for call in found:
+        click.echo(
+            f"{call.sent:%Y-%m-%d %H:%M:%S}  {call.status or '?':>3}  {call.seconds:7.3f} s  "
+            f"{call.method:<5} {call.address}  ({call.source}, run {call.run})"
+        )
+    if not found:
+        click.echo("No call was found.", err=True)

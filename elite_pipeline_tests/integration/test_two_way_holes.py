@@ -1,0 +1,297 @@
+"""What a random history of both sides has found, or would hardly find: each by its name."""
+
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from elite_pipeline.sandbox.toga2.faults import Status
+from elite_pipeline.sync import ticket_batch
+from elite_pipeline.sync.wanted_files import private_tag
+from elite_pipeline.toga2.client import Toga2Client
+from elite_pipeline_tests.integration.test_outgoing import assert_quiet
+from elite_pipeline_tests.support.note_files import attach, shown, there
+from elite_pipeline_tests.support.systems import Systems
+from elite_pipeline_tests.support.tickets import Desk
+from elite_pipeline_tests.support.two_way_faults import Killed
+from elite_pipeline_tests.support.typing import Typist
+
+ONE_KIND = pytest.mark.parametrize("helpdesk", ["sqlite"], indirect=True)
+
+
+def bring(systems: Systems, **options: Any) -> Any:
+    return systems.sync("toga2_to_togadesk", **options)
+
+
+def forget(systems: Systems, *tables: str) -> None:
+    """Leave the helpdesk as a run left it that was cut off before it wrote back."""
+    for table in tables or ("tickets", "tickets_replies", "comments"):
+        systems.helpdesk.execute(f"UPDATE {table} SET referenceId = NULL")
+
+
+@pytest.fixture(autouse=True)
+def one_clock(typist: Typist) -> None:
+    """Let TOGA 2 have the time at which people type, so that watermarks have the last word."""
+    typist.systems.toga2_store.clock = typist.now
+
+
+@pytest.fixture(params=[True, False], ids=["notes-touch-ticket", "notes-do-not"])
+def touching(request: pytest.FixtureRequest, systems: Systems) -> bool:
+    systems.toga2.settings.notes_touch_ticket = request.param
+    return bool(request.param)
+
+
+@ONE_KIND
+class TestChangedBeforeItIsWrittenBack:
+    """A run was cut off, and people change in TOGA 2 what it has made there."""
+
+    def test_edited_text_arrives(self, typist: Typist, desk: Desk, touching: bool) -> None:
+        id_, _ = typist.ticket()
+        typist.reply(id_, "<p>One</p>")
+        typist.send()
+        bring(typist.systems)
+        forget(typist.systems, "tickets_replies")
+        (note,) = typist.raw_notes()
+        desk.change(desk.notes_route, note["uuid"], 300, body="<p>Uno</p>")
+        bring(typist.systems)
+        typist.send(full=True)
+        bring(typist.systems)
+        assert [row[2] for row in desk.replies()] == ["<p>It hums</p>", "<p>Uno</p>"]
+        assert_quiet(typist)
+
+    def test_what_became_private_does_not_stay_public(
+        self, typist: Typist, desk: Desk, touching: bool
+    ) -> None:
+        id_, _ = typist.ticket()
+        typist.reply(id_, "<p>One</p>")
+        typist.send()
+        bring(typist.systems)
+        forget(typist.systems)
+        (note,) = typist.raw_notes()
+        desk.change(desk.notes_route, note["uuid"], 300, isExternal=False)
+        bring(typist.systems)
+        typist.send(full=True)
+        bring(typist.systems)
+        assert [row[2] for row in desk.replies()] == ["<p>It hums</p>"]
+        assert [row[2] for row in desk.comments()] == ["<p>One</p>"]
+        assert_quiet(typist)
+
+    def test_edited_description_arrives(self, typist: Typist, desk: Desk) -> None:
+        typist.ticket()
+        typist.send()
+        bring(typist.systems)
+        forget(typist.systems)
+        (made,) = typist.made()
+        desk.change(desk.tickets_route, made["uuid"], 300, description="<p>It roars</p>")
+        bring(typist.systems)
+        typist.send(full=True)
+        bring(typist.systems)
+        assert [row[2] for row in desk.replies()] == ["<p>It roars</p>"]
+        assert_quiet(typist)
+
+    @pytest.mark.parametrize("back_first", [True, False])
+    def test_moved_note_is_not_made_anew(
+        self, typist: Typist, desk: Desk, back_first: bool, touching: bool
+    ) -> None:
+        id_, _ = typist.ticket("One")
+        typist.ticket("Two")
+        reply = typist.reply(id_, "<p>Here</p>")
+        typist.upload(reply, "plan.png", b"plan")
+        typist.send()
+        bring(typist.systems)
+        forget(typist.systems, "tickets_replies")
+        (note,) = typist.raw_notes()
+        (other,) = [one["uuid"] for one in typist.made() if one["subject"] == "Two"]
+        desk.change(desk.notes_route, note["uuid"], 300, **desk.under(other))
+        if back_first:
+            bring(typist.systems)
+        typist.send(full=True)
+        bring(typist.systems)
+        assert typist.notes() == [(True, "<p>Here</p>")]
+        rows = typist.systems.helpdesk.rows(
+            "SELECT ticketid FROM tickets_replies WHERE message = '<p>Here</p>'"
+        )
+        assert rows == [(2,)]
+        assert len(shown(typist.systems)) == len(there(typist)) == 1
+        assert_quiet(typist)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("helpdesk", ["mariadb-legacy-strict"], indirect=True)
+class TestWrittenBackMeanwhile:
+    """On MyISAM a run sees what another commits between two of its statements."""
+
+    @pytest.mark.parametrize("step", ["find_messages", "find_own_tickets"])
+    def test_nothing_is_doubled(self, typist: Typist, desk: Desk, step: str) -> None:
+        systems = typist.systems
+        id_, _ = typist.ticket()
+        typist.reply(id_, "<p>One</p>")
+        typist.comment(id_, "<p>Two</p>")
+        typist.send()
+        kept = {
+            table: systems.helpdesk.rows(f"SELECT id, referenceId FROM {table}")
+            for table in ("tickets", "tickets_replies", "comments")
+        }
+        forget(systems)
+        original = getattr(ticket_batch, step)
+
+        def meanwhile(*arguments: Any) -> Any:
+            found = original(*arguments) if step == "find_messages" else None
+            for table, rows in kept.items():
+                for row_id, uuid in rows:
+                    systems.helpdesk.execute(
+                        f"UPDATE {table} SET referenceId = :a WHERE id = :b", uuid, row_id
+                    )
+            return found if step == "find_messages" else original(*arguments)
+
+        with patch.object(ticket_batch, step, meanwhile):
+            bring(systems)
+        counts = [desk.count(name) for name in ("tickets", "tickets_replies", "comments")]
+        assert counts == [1, 2, 1]
+        assert_quiet(typist)
+
+
+@ONE_KIND
+class TestWhoWroteIt:
+    @pytest.mark.parametrize("author", [-1, 0])
+    def test_author_stays_when_a_note_changes_sides(
+        self, typist: Typist, desk: Desk, author: int
+    ) -> None:
+        id_, _ = typist.ticket()
+        typist.reply(id_, "<p>One</p>", author)
+        typist.send()
+        (note,) = typist.raw_notes()
+        for minute, is_external in ((300, False), (400, True), (500, False)):
+            desk.change(desk.notes_route, note["uuid"], minute, isExternal=is_external)
+            bring(typist.systems)
+        assert [row[1:] for row in desk.comments()] == [(author, "<p>One</p>")]
+        assert_quiet(typist)
+
+    def test_person_of_another_client_is_nobody(self, typist: Typist) -> None:
+        stranger = Typist(typist.systems, "wje").person("secret@wje.example", "Of WJE")
+        id_, _ = typist.ticket(userid=stranger)
+        typist.reply(id_, "<p>One</p>", stranger)
+        typist.send()
+        (note,) = typist.raw_notes()
+        assert (note["authorName"], note["authorEmail"]) == (None, None)
+        assert typist.made()[0]["description"] == "<p>It hums</p>"
+        assert_quiet(typist)
+
+
+@ONE_KIND
+def test_notes_of_both_sides_are_edited_at_once(typist: Typist, desk: Desk) -> None:
+    id_, _ = typist.ticket()
+    typist.reply(id_, "<p>One</p>")
+    typist.send()
+    (made,), (sent,) = typist.made(), typist.raw_notes()
+    note = desk.note(made["uuid"], "<p>Two</p>", 200)
+    bring(typist.systems)
+    for uuid in (sent["uuid"], note):
+        desk.change(desk.notes_route, uuid, 300, body="<p>Edited</p>")
+    assert not bring(typist.systems).failures
+    assert [row[2] for row in desk.replies()][1:] == ["<p>Edited</p>"] * 2
+    assert_quiet(typist)
+
+
+@ONE_KIND
+def test_text_that_begins_like_a_signature_stays(typist: Typist) -> None:
+    text = "<p><strong>To whom it may concern:</strong></p><p>It hums</p>"
+    typist.ticket(description=text)
+    typist.send()
+    bring(typist.systems)
+    bring(typist.systems, full=True)
+    assert [row[2] for row in typist.desk.replies()] == [text]
+    assert_quiet(typist)
+
+
+@ONE_KIND
+class TestFiles:
+    @pytest.mark.parametrize("name", ["image001.png", "x" * 170 + ".png"])
+    def test_file_of_the_web_form_goes_with_its_note_and_is_not_doubled(
+        self, typist: Typist, desk: Desk, name: str
+    ) -> None:
+        id_, _ = typist.ticket()
+        typist.upload(typist.reply(id_, "<p>One</p>"), name)
+        typist.send()
+        (note,) = typist.raw_notes()
+        desk.change(desk.notes_route, note["uuid"], 300, isExternal=False)
+        bring(typist.systems)
+        tag = private_tag(note["uuid"])
+        assert shown(typist.systems) == [(tag + name, "", b"bytes")]
+        desk.change(desk.notes_route, note["uuid"], 400, isExternal=True)
+        bring(typist.systems)
+        assert shown(typist.systems) == [(name, "<p>One</p>", b"bytes")]
+        assert_quiet(typist)
+
+    def test_longest_name_goes_with_its_note_and_is_not_doubled(
+        self, typist: Typist, desk: Desk
+    ) -> None:
+        note = desk.note(desk.ticket())
+        attach(desk, note, "x" * 251 + ".png")
+        for minute, is_external in ((10, True), (20, False), (30, True), (40, False)):
+            desk.change(desk.notes_route, note, minute, isExternal=is_external)
+            bring(typist.systems)
+            ((name, _, _),) = shown(typist.systems)
+            assert len(name) <= 255
+        assert_quiet(typist)
+
+    def test_of_two_equal_ones_that_were_cut_off_both_arrive(self, typist: Typist) -> None:
+        id_, _ = typist.ticket()
+        reply = typist.reply(id_)
+        typist.upload(reply)
+        typist.upload(reply)
+        original = Toga2Client.upload
+        sent: list[tuple[Any, ...]] = []
+
+        def dying(self: Toga2Client, *arguments: Any) -> str:
+            if sent:
+                raise Killed
+            sent.append(arguments)
+            return original(self, *arguments)
+
+        with patch.object(Toga2Client, "upload", dying), pytest.raises(Killed):
+            typist.send()
+        typist.send(full=True)
+        assert [name for name, _, _ in there(typist)] == ["image001.png"] * 2
+        assert_quiet(typist)
+
+    @pytest.mark.parametrize("on_description", [True, False])
+    def test_one_that_failed_alone_is_not_forgotten_when_its_ticket_fails(
+        self, typist: Typist, on_description: bool
+    ) -> None:
+        systems = typist.systems
+        id_, first = typist.ticket()
+        reply = first if on_description else typist.reply(id_)
+        typist.upload(reply, "plan.png", b"plan")
+        (stored,) = systems.uploads_dir.iterdir()
+        stored.unlink()
+        typist.send()
+        stored.write_bytes(b"plan")
+        systems.later += timedelta(days=2)
+        # the ticket itself, and not the file, meets the next fault
+        systems.toga2.faults.add(Status(500), method="GET", route="/tickets/{uuid}", times=12)
+        typist.send()
+        systems.toga2.faults.clear()
+        for _ in range(2):
+            systems.later += timedelta(days=2)
+            typist.send()
+        assert [(name, content) for name, _, content in there(typist)] == [("plan.png", b"plan")]
+        assert_quiet(typist)
+
+    @pytest.mark.parametrize("touches", [True, False])
+    def test_file_that_is_added_to_a_private_note_of_a_description_s_files_stays_private(
+        self, typist: Typist, desk: Desk, touches: bool
+    ) -> None:
+        typist.systems.toga2.settings.notes_touch_ticket = touches
+        _, first = typist.ticket()
+        typist.upload(first, "plan.png", b"plan")
+        typist.send()
+        bring(typist.systems)
+        (note,) = typist.raw_notes()
+        attach(desk, note["uuid"], "salary.png", b"secret", minute=300)
+        desk.change(desk.notes_route, note["uuid"], 301, isExternal=False)
+        bring(typist.systems)
+        public = [content for _, message, content in shown(typist.systems) if message]
+        assert b"secret" not in public
+        assert_quiet(typist)
