@@ -54,7 +54,7 @@ class ClientSystems:
         Raises:
             PipelineError: The client's entry or a setting is wrong, or the flow stopped.
         """
-        from elite_pipeline.sync.flows import run_flow  # noqa: PLC0415
+        from elite_pipeline.sync.flows import run_flow  # noqa: PLC0415 - most processes never sync
 
         with self._report.run(client, flow):
             context = self._context(client)
@@ -82,14 +82,14 @@ class ClientSystems:
         Opened by the first step, not with the resource: what is wrong with it is then told as any
         other wrong setting is.
         """
-        from elite_pipeline.observability.sentry import open_sentry  # noqa: PLC0415
+        from elite_pipeline.observability.sentry import open_sentry  # noqa: PLC0415 - most processes never sync
 
         report = open_sentry(self._settings)
         self._stack.callback(report.close)
         return report
 
     def _context(self, client: str) -> "FlowContext":
-        from elite_pipeline.assembly import open_client  # noqa: PLC0415
+        from elite_pipeline.assembly import open_client  # noqa: PLC0415 - most processes never sync
 
         if client not in self._contexts:
             entry = self._settings.registry.get(client)

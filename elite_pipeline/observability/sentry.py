@@ -137,7 +137,7 @@ def open_sentry(settings: Settings) -> Report:
     if dsn is None:
         return Report()
     # costs a tenth of a second, and most processes do not need it
-    import sentry_sdk  # noqa: PLC0415
+    import sentry_sdk  # noqa: PLC0415 - see above
 
     logging.getLogger("urllib3.connectionpool").addFilter(_is_not_about_sending)
     # a client of our own: nothing else in this process finds it, and so nothing else is sent by it
