@@ -4,14 +4,15 @@ Follows ``spec/sync.md`` sections 5 and 10. A ticket or a note that carries one 
 (``own_keys``) is the row that the key names, also before that row knows what TOGA 2 calls it: a run in
 the other direction may just be at it, or have been cut off.
 
-A key is text from outside like any other: it counts only where the row stands under the same ticket of
-the same client.
+A key is text from outside like any other, and reaches rows of its own client alone. Within the client it
+is trusted, under whichever ticket the note is by now: people move notes.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from elite_pipeline.clients import Client
 from elite_pipeline.ledger import DeadLetter, Waiting
+from elite_pipeline.sync.outgoing_rows import STATES
 from elite_pipeline.sync.own_keys import OwnKey
 from elite_pipeline.sync.ticket_outcomes import Bundle, FileTarget, Pending
 from elite_pipeline.sync.ticket_rows import OWNED
@@ -102,7 +103,7 @@ def keep_states_to_send(
         entry.ticket_id: entry
         for entry in pending
         if rows[entry.uuid].departmentid in monitored
-        and any(rows[entry.uuid][name] != entry.owned[name] for name in ("status", "priority"))
+        and any(rows[entry.uuid][name] != entry.owned[name] for name in STATES)
     }
     if not asked:
         return
@@ -115,7 +116,7 @@ def keep_states_to_send(
     for id_, entry in asked.items():
         records = {letter.record for letter in letters.get(id_, ())}
         waits = id_ in active and not any(letter.parked for letter in letters.get(id_, ()))
-        for name in ("status", "priority"):
+        for name in STATES:
             if waits or name in records:
                 entry.owned[name] = rows[entry.uuid][name]
 

@@ -26,6 +26,7 @@ from elite_pipeline.sync.outgoing_files import FileSender
 from elite_pipeline.sync.outgoing_rows import (
     MESSAGES,
     RULE_AUTHOR,
+    STATES,
     OutgoingMessage,
     OutgoingTicket,
     Relations,
@@ -246,7 +247,7 @@ class TicketSender:
             self._ticket_field: str(ticket.key),
             **{key: {"uuid": uuid} for key, uuid in references.items() if uuid},
         }
-        for what in ("status", "priority"):
+        for what in STATES:
             if (value := self._state(what, row[what], None)) is not None:
                 fields[what] = value
         return fields
@@ -277,7 +278,7 @@ class TicketSender:
     def _send_states(self, sent: Sent, remote: _Remote) -> None:
         """Let status and priority travel with what is sent; the same twice is the same as once."""
         changed: dict[str, object] = {}
-        for what in ("status", "priority"):
+        for what in STATES:
             current = remote.raw.get(what)
             value = self._state(
                 what, sent.ticket.row[what], current if isinstance(current, str) else None
