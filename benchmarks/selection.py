@@ -163,7 +163,8 @@ class _Helpdesk:
             return [tuple(row) for row in rows]
 
     def _ours(self, after: datetime | None) -> list[tuple[Any, ...]]:
-        return [*map(tuple, self._store.run(lambda tx: tx.changed_tickets(DEPARTMENTS, after)))]
+        changed = self._store.run(lambda tx: tx.changed_tickets(DEPARTMENTS, after))
+        return [(ticket.id, ticket.newest) for ticket in changed]
 
 
 @contextmanager
