@@ -21,8 +21,10 @@ from elite_pipeline.sync.category_paths import (
     flatten,
     split_choices,
 )
-from elite_pipeline.sync.context import FlowContext, FlowRun, Options, Stumble
+from elite_pipeline.sync.context import FlowContext, Options
+from elite_pipeline.sync.flow_run import FlowRun
 from elite_pipeline.sync.results import Change, FlowResult
+from elite_pipeline.sync.run_letters import Stumble
 from elite_pipeline.sync.watermarks import Progress
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import NAMELESS, Parsed, RecordParser, TicketCategory, uuid_of
@@ -60,7 +62,7 @@ def run_category_trees(context: FlowContext, options: Options) -> FlowResult:
     is_unchanged = len(versions) == len(raws) and all(
         known.get(version.uuid) == version.fingerprint for version in versions
     )
-    due = [entity for entities in run.due_entities() for entity in entities]
+    due = [entity for entities in run.letters.due_entities() for entity in entities]
     # with nothing listed and nothing known there may be a whole tree behind the watermark
     is_known = bool(versions or context.ledger.category_paths())
     if remembers and is_unchanged and is_known and not due:
@@ -137,7 +139,7 @@ def _write_tree(
             f"the choices of {len(tree.paths)} categories do not fit; none was written: {error}"
         )
         fail(WHOLE_TREE, None, reason)
-        run.settle(stumbles, [])
+        run.letters.settle(stumbles, [])
         return progress
     moved = context.togadesk.run(lambda tx: _tickets_under(tx, context, list(renamed)))
     uuids = {before[uuid]: uuid for uuid in listed if before.get(uuid) in renamed}
@@ -156,8 +158,10 @@ def _write_tree(
     run.tally.vanished = sum(1 for uuid in gone if uuid not in categories)
     for uuid, path in tree.paths.items():
         run.tally.add(Change(uuid, path, _action(uuid, path, listed, before, categories)))
-    held = run.held({one.entity: one.updated for one in stumbles if one.updated is not None})
-    run.settle(
+    held = run.letters.held(
+        {one.entity: one.updated for one in stumbles if one.updated is not None}
+    )
+    run.letters.settle(
         [one for one in stumbles if one.entity not in held],
         {*tree.paths, *due, WHOLE_TREE} - held,
         [(entity, entity) for entity in held],

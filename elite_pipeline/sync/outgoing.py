@@ -16,8 +16,10 @@ from elite_pipeline.errors import PipelineError, SystemicError, TransientError
 from elite_pipeline.iteration import chunked
 from elite_pipeline.ledger import DeadLetter, SeenVersion
 from elite_pipeline.sync import watermarks
-from elite_pipeline.sync.context import FlowContext, FlowRun, Options, Stumble
+from elite_pipeline.sync.context import FlowContext, Options
+from elite_pipeline.sync.flow_run import FlowRun
 from elite_pipeline.sync.outgoing_files import FileSender
+from elite_pipeline.sync.outgoing_outcomes import Held, Sent, late_files
 from elite_pipeline.sync.outgoing_rows import (
     FLOW,
     STATES,
@@ -28,9 +30,10 @@ from elite_pipeline.sync.outgoing_rows import (
     read_tickets,
     ticket_id,
 )
-from elite_pipeline.sync.outgoing_sender import Held, Sent, TicketSender, late_files
+from elite_pipeline.sync.outgoing_sender import TicketSender
 from elite_pipeline.sync.own_keys import OwnKey, note_field, own_keys, ticket_field
 from elite_pipeline.sync.results import Action, Change, FlowResult
+from elite_pipeline.sync.run_letters import Stumble
 from elite_pipeline.sync.watermarks import Progress
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.ticket_routes import TICKET_ROUTES
@@ -90,7 +93,7 @@ class _Outgoing:
 
     def send_due(self) -> None:
         """Try again what failed before and is due."""
-        for entities in self._run.due_entities():
+        for entities in self._run.letters.due_entities():
             ids = [ticket_id(entity) for entity in entities]
             self._send([ChangedTicket(id_, None) for id_ in ids])
 
@@ -158,7 +161,7 @@ class _Outgoing:
             The ids of those of which nothing is left to be sent.
         """
         ids = [ticket.id for ticket in changed]
-        letters = self._run.letters([entity_of(id_) for id_ in ids])
+        letters = self._run.letters.among([entity_of(id_) for id_ in ids])
         held = {ticket_id(entity): _held(some, self._run) for entity, some in letters.items()}
         files_of = _files_of(letters, held)
         owing = _owing(letters, held)
@@ -329,7 +332,7 @@ class _Outgoing:
                 self._run.tally.add_details({"left for the next run": 1})
         # what has vanished from the helpdesk, too
         handled = [entity for id_ in newest if (entity := entity_of(id_)) in letters]
-        self._run.settle(stumbles, handled, untried)
+        self._run.letters.settle(stumbles, handled, untried)
 
 
 def _may_have_notes(ticket: OutgoingTicket, known: Mapping[int, str]) -> bool:
@@ -343,7 +346,7 @@ def _change(sent: Sent) -> Change:
 
 
 def _held(letters: Sequence[DeadLetter], run: FlowRun) -> Held:
-    undue = [letter for letter in letters if not run.is_due(letter)]
+    undue = [letter for letter in letters if not run.letters.is_due(letter)]
     passing = {one.record for one in undue if one.kind == "transient" and not one.parked}
     return Held(passing, {one.record for one in undue} - passing)
 

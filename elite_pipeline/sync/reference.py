@@ -15,12 +15,14 @@ from typing import Any, Generic
 from elite_pipeline.errors import PermanentHttpError, PipelineError
 from elite_pipeline.iteration import chunked, prefetch
 from elite_pipeline.ledger import Waiting
-from elite_pipeline.sync.context import FlowContext, FlowRun, Options, Stumble
+from elite_pipeline.sync.context import FlowContext, Options
+from elite_pipeline.sync.flow_run import FlowRun
 from elite_pipeline.sync.look_ahead import Glimpse, LookAhead
 from elite_pipeline.sync.nets import write_in_nets
 from elite_pipeline.sync.reference_batch import Outcome, Planned, plan, write_in_rounds
 from elite_pipeline.sync.reference_kinds import Kind, R
 from elite_pipeline.sync.results import FlowResult
+from elite_pipeline.sync.run_letters import Stumble
 from elite_pipeline.sync.uuid_sets import UuidSet
 from elite_pipeline.sync.watermarks import Progress
 from elite_pipeline.toga2 import wire
@@ -117,7 +119,7 @@ class _ReferenceFlow(Generic[R]):
     def write_due(self) -> None:
         """Try again what failed before and is due."""
         kind = self._kind
-        for uuids in self._run.due_entities():
+        for uuids in self._run.letters.due_entities():
             answers = self._context.toga2.fetch_many(kind.resource, uuids, depth=kind.depth)
             gone: list[str] = []
             unreadable: list[Malformed] = []
@@ -132,7 +134,7 @@ class _ReferenceFlow(Generic[R]):
             if not self._run.options.full:
                 # a full run counts the rows of all that is gone
                 self._run.tally.vanished += len(gone)
-            self._run.settle([], gone)
+            self._run.letters.settle([], gone)
             self.write_batch(self._batch([], self._parser.many(raws), unreadable), Progress())
 
     def write_waiting(self) -> None:
@@ -203,7 +205,7 @@ class _ReferenceFlow(Generic[R]):
 
         moments = {record.uuid: record.updated for record in batch.records}
         moments |= {one.name: one.updated for one in batch.malformed if one.updated is not None}
-        held = self._run.held(moments)
+        held = self._run.letters.held(moments)
         for malformed in batch.malformed:
             if malformed.name not in held:
                 fail(malformed.name, malformed.updated, malformed.error)
@@ -231,7 +233,7 @@ class _ReferenceFlow(Generic[R]):
                 [outcome.record.uuid for outcome in outcomes],
                 self._waiting,
             )
-        self._run.settle(stumbles, done)
+        self._run.letters.settle(stumbles, done)
         progress.add(moments.values())
 
     def note_changes_since(self, started: datetime | None, batch: _Batch[R]) -> None:

@@ -1,6 +1,7 @@
 """Tickets on their way: as TOGA 2 has them, what is to be written of them, and what became of it.
 
-What does not belong here: reading and writing them (``tickets``, ``ticket_batch``, ``ticket_messages``).
+What does not belong here: reading them (``ticket_reading``) and writing them (``ticket_writing``,
+``ticket_batch``, ``ticket_messages``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,9 @@ from elite_pipeline.sync.results import Action, Change
 from elite_pipeline.sync.ticket_rows import Message
 from elite_pipeline.sync.wanted_files import WantedFile
 from elite_pipeline.toga2.models import Malformed, Ticket, TicketNote
+
+#: Begins the name under which a note fails.
+NOTE = "note "
 
 
 @dataclass(frozen=True, slots=True)

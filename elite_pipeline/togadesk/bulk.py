@@ -5,7 +5,7 @@ MySQL and MariaDB get one statement for about a thousand rows, its values writte
 thousand parameters than the server for the rows, and the driver writes parameters as literals too,
 one by one. SQLite runs in this process, where ``executemany`` with a one-row statement is the fastest.
 
-What does not belong here: sending the statements (``transaction``).
+What does not belong here: sending the statements (``sending``).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -4,7 +4,7 @@ The driver unpacks every value of every row in Python. A server that can put its
 document is asked for that instead: one value for all rows, parsed by a compiled parser, in a third of
 the time. Rows with long texts, times or bytes are not read this way, and an older server never is.
 
-What does not belong here: when to read (``transaction``).
+What does not belong here: when to read (``reads``).
 """
 
 from collections.abc import Mapping, Sequence

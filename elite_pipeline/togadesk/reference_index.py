@@ -11,7 +11,7 @@ writes into an old row is noted. One that another process writes into an old row
 the table was read is not seen: flows that do that to one client must not overlap
 (``TogadeskStore.lock``).
 
-What does not belong here: reading rows of the helpdesk (``transaction``).
+What does not belong here: reading rows of the helpdesk (``reads``).
 """
 
 import sqlite3

@@ -2,8 +2,8 @@
 
 Each one is counted, and a driver's error becomes one of the project's.
 
-What does not belong here: what to read and write (``transaction``), texts of statements (``bulk``,
-``packed``).
+What does not belong here: what to read and write (``reads``, ``transaction``), texts of
+statements (``bulk``, ``packed``).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

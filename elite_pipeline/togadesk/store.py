@@ -1,7 +1,7 @@
 """The store: transactions that are run again when that helps, and what columns can hold.
 
 ``spec/systems.md`` section 3, ``spec/sync.md`` section 8. What does not belong here: single
-statements (``transaction``), and what to write (``sync``).
+statements (``reads``, ``transaction``), and what to write (``sync``).
 """
 
 import random

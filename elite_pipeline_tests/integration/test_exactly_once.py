@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from elite_pipeline.sandbox.toga2 import Action, CutBody, Drop, Stall, Status
-from elite_pipeline.sync import outgoing_sender, tickets
+from elite_pipeline.sync import outgoing_sender, ticket_note_news, ticket_reading
 from elite_pipeline.sync.incoming_files import FileWriter
 from elite_pipeline.sync.outgoing import _Outgoing
 from elite_pipeline.sync.outgoing_files import FileSender
@@ -227,8 +227,9 @@ def files_are_not_looked_for(patch: pytest.MonkeyPatch) -> None:
 
 
 def own_records_are_not_recognised(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(tickets, "own_key", lambda *_: None)
-    patch.setattr(tickets, "own_keys", lambda *_: {})
+    patch.setattr(ticket_reading, "own_key", lambda *_: None)
+    for module in (ticket_reading, ticket_note_news):
+        patch.setattr(module, "own_keys", lambda *_: {})
 
 
 def rows_without_bytes_are_left(patch: pytest.MonkeyPatch) -> None:

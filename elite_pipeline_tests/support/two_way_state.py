@@ -13,7 +13,7 @@ from typing import Any
 
 from elite_pipeline.ledger import Ledger
 from elite_pipeline.sync.long_texts import is_full_text
-from elite_pipeline.sync.outgoing_sender import FILES_TEXT, RULE_NAME
+from elite_pipeline.sync.outgoing_messages import FILES_TEXT, RULE_NAME
 from elite_pipeline.sync.signatures import signature
 from elite_pipeline.sync.ticket_states import says_the_same
 from elite_pipeline.sync.wanted_files import private_line, private_tag

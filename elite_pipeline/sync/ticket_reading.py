@@ -1,0 +1,169 @@
+"""Reads tickets from TOGA 2, each with all that hangs on it; what is known or held is left out.
+
+Follows ``spec/sync.md`` section 4, step 1. The list gives the notes where it carries them; else every
+ticket is read once, many at a time.
+
+What does not belong here: which notes call for their ticket (``ticket_note_news``), writing
+(``ticket_writing``), which routes carry tickets (``toga2.ticket_routes``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from elite_pipeline.errors import PermanentError, PermanentHttpError, PipelineError
+from elite_pipeline.ledger import SeenVersion
+from elite_pipeline.sync.category_trees import TICKETS_FLOW, version_of
+from elite_pipeline.sync.context import FlowContext
+from elite_pipeline.sync.flow_run import FlowRun
+from elite_pipeline.sync.own_keys import note_field, own_key, own_keys, ticket_field
+from elite_pipeline.sync.ticket_outcomes import Bundle
+from elite_pipeline.toga2 import wire
+from elite_pipeline.toga2.models import (
+    Malformed,
+    RecordParser,
+    Ticket,
+    name_of,
+    updated_of,
+    uuid_of,
+)
+from elite_pipeline.toga2.ticket_routes import TICKET_ROUTES
+
+_TICKETS = RecordParser(Ticket)
+
+
+@dataclass(slots=True)
+class Fetched:
+    """A page of tickets on its way.
+
+    Attributes:
+        bundles: What can be written.
+        versions: Uuid -> the version that it came in, to be remembered once it is written.
+        unchanged: Times of what is known.
+        held: Times of what is left to its dead letters.
+        unreadable: Name, time and error of what cannot be read.
+    """
+
+    bundles: list[Bundle] = field(default_factory=list)
+    versions: dict[str, SeenVersion] = field(default_factory=dict)
+    unchanged: list[datetime] = field(default_factory=list)
+    held: list[datetime] = field(default_factory=list)
+    unreadable: list[tuple[str, datetime | None, Exception]] = field(default_factory=list)
+
+
+class TicketReader:
+    """Reads tickets for one run.
+
+    Args:
+        context: What the run works with.
+        run: Its bookkeeping.
+        remembers: Whether what the ledger has seen holds for this run.
+    """
+
+    def __init__(self, context: FlowContext, run: FlowRun, *, remembers: bool) -> None:
+        self._context = context
+        self._run = run
+        self._remembers = remembers
+        self._routes = TICKET_ROUTES[context.client.toga2.integration_type]
+        self._prefix = context.client.custom_field_prefix
+
+    def complete(self, page: Sequence[object]) -> Fetched:
+        """Turn a page of the list into tickets with all their notes."""
+        known = self._known(page)
+        fetched = Fetched()
+        incomplete: dict[str, datetime] = {}
+        is_expanded = any(self._routes.is_expanded(raw) for raw in page)
+        held = self._held(page)
+        for raw in page:
+            version = version_of(raw)
+            if (name := name_of(raw)) in held:
+                fetched.held.append(held[name])
+                continue
+            ticket = _TICKETS.one(raw)
+            if isinstance(ticket, Malformed):
+                error = PermanentError(ticket.reason)
+                fetched.unreadable.append((ticket.name, ticket.updated, error))
+                continue
+            if version is not None:
+                if known.get(ticket.uuid) == version.fingerprint:
+                    fetched.unchanged.append(ticket.updated)
+                    continue
+                fetched.versions[ticket.uuid] = version
+            if is_expanded and self._routes.has_whole_notes(raw):
+                fetched.bundles.append(self._bundle(raw, ticket))
+            else:
+                incomplete[ticket.uuid] = ticket.updated
+        if incomplete:
+            more = self.fetch(list(incomplete))
+            # the place in the list is what the watermark goes by: a ticket may have changed since
+            fetched.bundles += [
+                replace(
+                    bundle,
+                    ticket=bundle.ticket.model_copy(
+                        update={
+                            "updated": incomplete.get(bundle.ticket.uuid, bundle.ticket.updated)
+                        }
+                    ),
+                )
+                for bundle in more.bundles
+            ]
+            fetched.unreadable += [
+                (uuid, incomplete.get(uuid, updated), error)
+                for uuid, updated, error in more.unreadable
+            ]
+        return fetched
+
+    def fetch(self, uuids: Sequence[str]) -> Fetched:
+        """Read tickets with all that hangs on them, many at once."""
+        fetched = Fetched()
+        tickets = self._routes.tickets
+        answers = self._context.toga2.fetch_many(tickets, uuids, depth=wire.FULL_DEPTH)
+        for uuid, answer in zip(uuids, answers, strict=True):
+            if isinstance(answer, PipelineError):
+                fetched.unreadable.append((uuid, None, answer))
+                continue
+            ticket = _TICKETS.one(answer)
+            if isinstance(ticket, Malformed):
+                error = PermanentError(ticket.reason)
+                fetched.unreadable.append((uuid, ticket.updated, error))
+            elif self._routes.notes_of(answer) is None:
+                error = PermanentError(
+                    f"TOGA 2 gave the ticket without its notes at depth {wire.FULL_DEPTH}; "
+                    "see docs/assumptions.md, tickets"
+                )
+                fetched.unreadable.append((uuid, ticket.updated, error))
+            else:
+                fetched.bundles.append(self._bundle(answer, ticket))
+        return fetched
+
+    def _held(self, page: Sequence[object]) -> dict[str, datetime]:
+        """Return the tickets of a page that are left to their dead letters."""
+        moments = {
+            name_of(raw): updated for raw in page if (updated := updated_of(raw)) is not None
+        }
+        held = self._run.letters.held(moments)
+        return {uuid: moments[uuid] for uuid in held}
+
+    def _known(self, page: Sequence[object]) -> dict[str, str]:
+        """Return uuid -> fingerprint of the versions that are written already."""
+        if not self._remembers:
+            return {}
+        uuids = [uuid for raw in page if (uuid := uuid_of(raw)) is not None]
+        return self._context.ledger.known(TICKETS_FLOW, uuids)
+
+    def _bundle(self, raw: object, ticket: Ticket) -> Bundle:
+        raws = self._routes.notes_of(raw) or []
+        notes = self._routes.note_parser.many(raws)
+        return Bundle(
+            ticket,
+            notes.records,
+            notes.malformed,
+            own=own_key(raw, ticket_field(self._prefix)),
+            own_notes=own_keys(raws, note_field(self._prefix)),
+        )
+
+
+def is_gone(error: Exception) -> bool:
+    """Tell whether TOGA 2 says that it does not have what was asked for."""
+    # any other 404 may be a proxy's, and pass
+    return isinstance(error, PermanentHttpError) and error.code == wire.GONE
