@@ -11,6 +11,8 @@ BIN   := .venv/bin
 READY := .venv/.ready
 BENCH_LOCK  := benchmarks/requirements.lock
 BENCH_READY := $(if $(wildcard $(BENCH_LOCK)),.venv-bench/.ready)
+PEERS_LOCK  := elite_pipeline_tests/peers/requirements.lock
+PEERS_READY := .venv-peers/.ready
 
 # Nothing here is built twice at once, and a recipe that fails leaves no target behind.
 .NOTPARALLEL:
@@ -31,18 +33,22 @@ $(READY): requirements-dev.lock pyproject.toml scripts/setup-venv
 	@scripts/setup-venv .venv-bench $(BENCH_LOCK)
 	@touch $@
 
+$(PEERS_READY): $(PEERS_LOCK) scripts/setup-venv
+	@scripts/setup-venv .venv-peers $(PEERS_LOCK)
+	@touch $@
+
 demo: $(READY)  ## start the sandbox and Dagster on this machine, with made-up data; Ctrl-C ends it
 	@$(BIN)/elite-pipeline demo
 
 demo-reset: $(READY)  ## remove the demo's data; the next `make demo` starts over
 	@$(BIN)/elite-pipeline demo-reset
 
-test: $(READY)  ## run all tests, with their coverage (finds or installs a MariaDB server)
+test: $(READY) $(PEERS_READY)  ## run all tests, with their coverage (finds or installs a MariaDB server)
 	@scripts/ensure-mariadb
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 test-fast: $(READY)  ## run the tests that need no server
-	@$(BIN)/python -m pytest -m "not server and not e2e" $(ARGS)
+	@$(BIN)/python -m pytest -m "not server and not e2e and not peers" $(ARGS)
 
 check: $(READY)  ## lint, format, types and import walls
 	$(BIN)/ruff check .
@@ -62,6 +68,6 @@ lock:  ## write the locks anew from pyproject.toml (make lock ARGS=--upgrade: ne
 	@scripts/lock $(ARGS)
 
 clean:  ## remove environments, caches and build products; the demo's data stay
-	rm -rf .venv .venv-bench build dist *.egg-info htmlcov .coverage .coverage.*
+	rm -rf .venv .venv-bench .venv-peers build dist *.egg-info htmlcov .coverage .coverage.*
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .tmp_dagster_home_*
 	find elite_pipeline elite_pipeline_tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

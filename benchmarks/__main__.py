@@ -16,12 +16,24 @@ from benchmarks.contacts import measure_contacts
 from benchmarks.imports import measure_imports
 from benchmarks.memory import measure_memory
 from benchmarks.outgoing import measure_outgoing
+from benchmarks.receiver import measure_receiver
 from benchmarks.selection import measure_selection
 from benchmarks.surroundings import ContestantError, Surroundings
 from benchmarks.table import Figure, show
 from benchmarks.tickets import measure_tickets
+from benchmarks.webhooks import measure_webhooks
 
-WORK = ("contacts", "tickets", "outgoing", "selection", "call_log", "memory", "imports")
+WORK = (
+    "contacts",
+    "tickets",
+    "outgoing",
+    "selection",
+    "call_log",
+    "receiver",
+    "webhooks",
+    "memory",
+    "imports",
+)
 
 
 @click.command()
@@ -43,6 +55,7 @@ WORK = ("contacts", "tickets", "outgoing", "selection", "call_log", "memory", "i
     show_default=True,
     help="Tickets in the helpdesk, with five replies each, of which the changed ones are selected.",
 )
+@click.option("--webhooks", default=20_000, show_default=True, help="Webhooks to receive.")
 @click.option("--memory-contacts", default=1_000_000, show_default=True, help="The larger load.")
 @click.option("--rounds", default=3, show_default=True, help="Rounds, all contestants in turns.")
 @click.option("--no-dlt", is_flag=True, help="Leave dlt out, e.g. where .venv-bench is not there.")
@@ -54,6 +67,7 @@ def main(
     loop_tickets: int,
     outgoing_tickets: int,
     selection_tickets: int,
+    webhooks: int,
     memory_contacts: int,
     rounds: int,
     no_dlt: bool,
@@ -72,7 +86,7 @@ def main(
     if quick:
         contacts, tickets, loop_tickets = contacts // 10, tickets // 10, loop_tickets // 10
         memory_contacts, selection_tickets = memory_contacts // 10, selection_tickets // 10
-        outgoing_tickets //= 10
+        outgoing_tickets, webhooks = outgoing_tickets // 10, webhooks // 10
         rounds = 1
     figures: list[Figure] = []
     try:
@@ -99,6 +113,12 @@ def main(
                 ),
                 "call_log": lambda: measure_call_log(
                     here, contacts=contacts, tickets=tickets, rounds=rounds, tell=tell
+                ),
+                "receiver": lambda: measure_receiver(
+                    here, count=webhooks, rounds=rounds, tell=tell
+                ),
+                "webhooks": lambda: measure_webhooks(
+                    here, webhooks=webhooks // 2, tickets=webhooks // 20, tell=tell
                 ),
                 "memory": lambda: measure_memory(here, count=memory_contacts, tell=tell),
                 "imports": lambda: measure_imports(rounds=5 * rounds, tell=tell),

@@ -10,12 +10,17 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from elite_pipeline.clients import Client
 from elite_pipeline.errors import ConfigurationError
-from elite_pipeline.ledger import Ledger
+from elite_pipeline.freshservice_entry import FreshserviceEntry
+from elite_pipeline.ledger import Ledger, LedgerRateBudget
 from elite_pipeline.observability.call_log import CallLog
 from elite_pipeline.observability.call_log_rows import RowMaker
 from elite_pipeline.own_tables import connect as connect_own
@@ -24,7 +29,11 @@ from elite_pipeline.sync.context import FlowContext
 from elite_pipeline.sync.watermarks import Watermarks
 from elite_pipeline.toga2.client import Toga2Client
 from elite_pipeline.togadesk import TogadeskStore, Uploads, connect
-from elite_pipeline.transport import Redactor, RetryPolicy, Transport
+from elite_pipeline.transport import Downloader, Exchange, Redactor, RetryPolicy, Transport
+
+if TYPE_CHECKING:
+    from elite_pipeline.freshservice.client import FreshserviceClient
+    from elite_pipeline.sync.freshservice_side import FreshserviceSide
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +123,127 @@ def open_client(
         )
         if call_log is not None:
             context.began, context.remarks = call_log.begin, call_log.remarks
+        context.find_freshservice = _freshservice_side(
+            settings, client, stack, redactor, retry=retry, sleep=sleep, rng=rng, call_log=call_log
+        )
         yield context
+
+
+def _freshservice_side(
+    settings: Settings,
+    client: Client,
+    stack: ExitStack,
+    redactor: Redactor,
+    *,
+    call_log: CallLog | None,
+    **given: Any,
+) -> "Callable[[], FreshserviceSide]":
+    """Return what opens the client's Freshservice when a flow first needs it."""
+
+    @cache
+    def find() -> "FreshserviceSide":
+        # most clients have none, and their processes need none of it
+        from elite_pipeline.inbox.store import Inbox  # noqa: PLC0415 - see above
+        from elite_pipeline.sync.freshservice_side import FreshserviceSide  # noqa: PLC0415 - see above
+
+        api_url = settings.freshservice_api_url(client)
+        if (entry := client.freshservice) is None:
+            raise AssertionError("a client without a section has no address either")
+        freshservice = freshservice_client(
+            entry,
+            api_url=api_url,
+            api_key=settings.freshservice_api_key(client),
+            pipeline_url=settings.pipeline_url,
+            redactor=redactor,
+            on_exchange=call_log.add if call_log is not None else None,
+            max_in_flight=client.toga2.max_in_flight,
+            credentials=f"{client.environment_prefix}_FRESHSERVICE_API_KEY",
+            **given,
+        )
+        stack.callback(freshservice.close)
+        inbox = Inbox(settings.pipeline_url)
+        stack.callback(inbox.close)
+        lag = timedelta(seconds=entry.lag_seconds)
+        return FreshserviceSide(freshservice, inbox, entry.webhook_action, lag)
+
+    return find
+
+
+def freshservice_client(
+    entry: FreshserviceEntry,
+    *,
+    api_url: str,
+    api_key: str,
+    pipeline_url: str,
+    redactor: Redactor,
+    on_exchange: Callable[[Exchange], None] | None = None,
+    max_in_flight: int = 8,
+    credentials: str = "its API key",
+    retry: RetryPolicy | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    rng: random.Random | None = None,
+) -> "FreshserviceClient":
+    """Put the access to one Freshservice account together.
+
+    Args:
+        entry: What the registry says of it.
+        api_url: Up to and with the version.
+        api_key: The key that opens it.
+        pipeline_url: The database by which its budget of calls is shared.
+        redactor: Takes secrets out of messages.
+        on_exchange: Told of every call.
+        max_in_flight: Requests at once.
+        credentials: What to check when they are refused, for the message.
+        retry, sleep, rng: As the transport takes them.
+    """
+    from elite_pipeline.freshservice.client import FreshserviceClient  # noqa: PLC0415 - most need none
+    from elite_pipeline.freshservice.limits import (  # noqa: PLC0415 - as above
+        WINDOW_SECONDS,
+        limits_of,
+    )
+    from elite_pipeline.freshservice.links import LinkRules  # noqa: PLC0415 - as above
+
+    limits = limits_of(entry.plan, entry.calls_per_minute)
+    budget = LedgerRateBudget(
+        pipeline_url,
+        urlsplit(api_url).netloc,
+        overall=limits.overall,
+        kinds=limits.kinds,
+        window_seconds=WINDOW_SECONDS,
+        sleep=sleep,
+    )
+    transport = Transport(
+        system="Freshservice",
+        base_url=api_url,
+        pool_size=max_in_flight,
+        redactor=redactor,
+        credentials=credentials,
+        unreachable="Check freshservice.base_url in the registry, and that the host can be reached.",
+        retry=retry,
+        sleep=sleep,
+        rng=rng,
+        budget=budget,
+        on_exchange=on_exchange,
+    )
+    # an old link in a text leads to the account itself
+    rules = LinkRules((*entry.attachment_hosts, urlsplit(api_url).hostname or ""))
+    downloads = Downloader(
+        system="Freshservice",
+        check=rules.check,
+        redactor=redactor,
+        pool_size=max_in_flight,
+        retry=retry,
+        sleep=sleep,
+        rng=rng,
+        on_exchange=on_exchange,
+    )
+    return FreshserviceClient(
+        transport,
+        downloads,
+        api_url=api_url,
+        api_key=api_key,
+        max_file_bytes=entry.max_file_mb << 20,
+    )
 
 
 def _call_log(

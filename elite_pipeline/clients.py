@@ -5,11 +5,11 @@ mistake in one entry makes that client unusable, with one message naming client,
 expected, and leaves the others alone.
 
 What does not belong here: secrets (``settings``), how a mistake is worded (``registry_mistakes``),
-and anything that differs by client in code.
+the section on Freshservice (``freshservice_entry``), and anything that differs by client in code.
 """
 
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -17,18 +17,13 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    HttpUrl,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, model_validator
 
+from elite_pipeline import freshservice_entry
 from elite_pipeline.errors import ConfigurationError
+from elite_pipeline.freshservice_entry import FreshserviceEntry
 from elite_pipeline.registry_mistakes import mistakes
+from elite_pipeline.registry_values import Entry, spelled
 
 #: A client's name is a Dagster partition key and the prefix of its environment variables.
 CLIENT_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -70,15 +65,8 @@ def _custom_field_prefix(text: str) -> str:
     return text
 
 
-def _spelled(text: str) -> str:
-    """Check a value of one of the two systems that stands in a map."""
-    if not text or text != text.strip() or not text.isprintable():
-        raise ValueError("expected text on one line, not empty, without blanks around it")
-    return text
-
-
 def _helpdesk_value(text: str) -> str:
-    if len(_spelled(text)) > HELPDESK_VALUE_LENGTH:
+    if len(spelled(text)) > HELPDESK_VALUE_LENGTH:
         raise ValueError(
             f"expected at most {HELPDESK_VALUE_LENGTH} characters, which is what the helpdesk's "
             "column holds"
@@ -89,15 +77,11 @@ def _helpdesk_value(text: str) -> str:
 _Id = Annotated[int, Field(ge=1)]
 #: TOGA 2's value, one of the defaults' or a client's own -> the helpdesk's.
 _ValueMap = dict[
-    Annotated[str, AfterValidator(_spelled)], Annotated[str, AfterValidator(_helpdesk_value)]
+    Annotated[str, AfterValidator(spelled)], Annotated[str, AfterValidator(_helpdesk_value)]
 ]
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Toga2Entry(_Entry):
+class Toga2Entry(Entry):
     """Who the client is towards TOGA 2, and how hard we may ask."""
 
     client_uuid: UUID
@@ -113,7 +97,7 @@ class Toga2Entry(_Entry):
     priority_map: _ValueMap = Field(default_factory=dict)
 
 
-class TogadeskEntry(_Entry):
+class TogadeskEntry(Entry):
     """Where the client stands in the helpdesk."""
 
     client_id: _Id
@@ -128,7 +112,7 @@ class TogadeskEntry(_Entry):
     )
 
 
-class FlowSwitches(_Entry):
+class FlowSwitches(Entry):
     """Which flows run. A flow that is not named is off."""
 
     contacts: bool = False
@@ -141,14 +125,7 @@ class FlowSwitches(_Entry):
     freshservice_to_toga2: bool = False
 
 
-class FreshserviceEntry(_Entry):
-    """The client's Freshservice account."""
-
-    base_url: HttpUrl
-    webhook_action: Annotated[str, StringConstraints(min_length=1, max_length=128)]
-
-
-class Client(_Entry):
+class Client(Entry):
     """One client: a tenant of all three systems, and a partition of every asset."""
 
     name: str
@@ -187,6 +164,18 @@ class Client(_Entry):
     def priority_map(self) -> Mapping[str, str]:
         """TOGA 2 priority -> helpdesk priority, the client's own entries over the defaults."""
         return {**DEFAULT_PRIORITY_MAP, **self.toga2.priority_map}
+
+    @property
+    def freshservice_status_map(self) -> Mapping[int, str]:
+        """Freshservice status -> TOGA 2 status, the client's own entries over the defaults."""
+        own = self.freshservice.status_map if self.freshservice else {}
+        return {**freshservice_entry.DEFAULT_STATUS_MAP, **own}
+
+    @property
+    def freshservice_priority_map(self) -> Mapping[int, str]:
+        """Freshservice priority -> TOGA 2 priority, the client's own entries over the defaults."""
+        own = self.freshservice.priority_map if self.freshservice else {}
+        return {**freshservice_entry.DEFAULT_PRIORITY_MAP, **own}
 
     @property
     def environment_prefix(self) -> str:
@@ -330,16 +319,10 @@ def _refuse_shared_identities(
     clients: dict[str, Client], problems: dict[str, str], source: str
 ) -> None:
     """Two clients that are one and the same on a side would mix their data (sync.md 10.8)."""
-    identities: dict[str, dict[object, list[str]]] = {
-        "toga2.client_uuid": {},
-        "togadesk.client_id": {},
-    }
+    identities: dict[str, dict[object, list[str]]] = {}
     for client in clients.values():
-        for field, value in (
-            ("toga2.client_uuid", client.toga2.client_uuid),
-            ("togadesk.client_id", client.togadesk.client_id),
-        ):
-            identities[field].setdefault(value, []).append(client.name)
+        for field, value in _identities(client):
+            identities.setdefault(field, {}).setdefault(value, []).append(client.name)
     for field, holders in identities.items():
         for names in holders.values():
             for name in names if len(names) > 1 else ():
@@ -354,3 +337,14 @@ def _refuse_shared_identities(
                 )
     for name in problems:
         clients.pop(name, None)
+
+
+def _identities(client: Client) -> Iterator[tuple[str, object]]:
+    """Yield what no other client may have."""
+    yield "toga2.client_uuid", client.toga2.client_uuid
+    yield "togadesk.client_id", client.togadesk.client_id
+    if client.freshservice is not None:
+        # somebody else's table may not tell actions apart that differ in case
+        yield "freshservice.webhook_action", client.freshservice.webhook_action.casefold()
+        address = client.freshservice.base_url
+        yield "freshservice.base_url", ((address.host or "").casefold(), address.port)

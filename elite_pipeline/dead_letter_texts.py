@@ -5,7 +5,7 @@ What does not belong here: the commands (``dead_letter_commands``).
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from rich.box import SIMPLE
 from rich.markup import escape
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from elite_pipeline.ledger import DeadLetter
+from elite_pipeline.terminal_texts import printable, span
 
 #: Digits of an id that are shown; in a list of thousands they are hardly ever the same twice.
 _ID_DIGITS = 8
@@ -40,12 +41,12 @@ def table(letters: Iterable[DeadLetter], now: datetime) -> Table:
             else f"{letter.record} of {letter.entity}",
             letter.kind,
             str(letter.attempts),
-            _span(now - letter.first_failed),
+            span(now - letter.first_failed),
             _next(letter, now),
         )
         # what was written elsewhere is text, and no markup and no control sequence
-        reason = Text(_printable(letter.error), no_wrap=True, overflow="ellipsis")
-        shown.add_row(*(escape(_printable(cell)) for cell in cells), reason)
+        reason = Text(printable(letter.error), no_wrap=True, overflow="ellipsis")
+        shown.add_row(*(escape(printable(cell)) for cell in cells), reason)
     return shown
 
 
@@ -64,8 +65,8 @@ def details(letter: DeadLetter, now: datetime) -> str:
         "next attempt": _next(letter, now),
         "record changed": _moment(letter.updated, now) if letter.updated else "not known",
     }
-    head = "\n".join(f"{name + ':':18}{_printable(text)}" for name, text in lines.items())
-    reason = "\n".join(_printable(line) for line in letter.error.splitlines())
+    head = "\n".join(f"{name + ':':18}{printable(text)}" for name, text in lines.items())
+    reason = "\n".join(printable(line) for line in letter.error.splitlines())
     return f"{head}\n\n{reason}\n\n{_advice(letter)}"
 
 
@@ -113,22 +114,8 @@ def _advice(letter: DeadLetter) -> str:
 def _next(letter: DeadLetter, now: datetime) -> str:
     if letter.next_attempt is None:
         return "parked"
-    return "due" if letter.next_attempt <= now else f"in {_span(letter.next_attempt - now)}"
+    return "due" if letter.next_attempt <= now else f"in {span(letter.next_attempt - now)}"
 
 
 def _moment(moment: datetime, now: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC ({_span(now - moment)} ago)"
-
-
-def _span(span: timedelta) -> str:
-    """Word a span of time in its largest unit, e.g. ``3 h``."""
-    seconds = max(int(span.total_seconds()), 0)
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"
-
-
-def _printable(text: str) -> str:
-    """Return text from elsewhere on one line, without what would steer a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC ({span(now - moment)} ago)"

@@ -12,6 +12,7 @@ from elite_pipeline.defs.assets.ticket_deltas import ticket_delta_assets
 from elite_pipeline.defs.partitions import client_partitions
 from elite_pipeline.defs.resources import client_systems
 from elite_pipeline.defs.schedules import client_schedules
+from elite_pipeline.defs.sensors import webhook_inbox
 from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.settings import Settings, load_settings
 
@@ -40,6 +41,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     if (wrong := _sentry_problem(settings)) is not None:
         logger.error("%s\nAll runs fail until this is mended.", wrong)
     partitions = client_partitions(registry)
+    is_running_demo = settings.is_demo and demo.is_supervised()
     return dg.Definitions(
         assets=[
             *source_specs(),
@@ -47,7 +49,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *ticket_delta_assets(partitions),
         ],
         jobs=jobs.JOBS,
-        schedules=client_schedules(registry, is_demo=settings.is_demo and demo.is_supervised()),
+        schedules=client_schedules(registry, is_demo=is_running_demo),
+        sensors=[webhook_inbox(settings, is_demo=is_running_demo)],
         resources={"systems": client_systems(settings)},
         # a process per step would double what a run costs, and steps of a run share connections
         executor=dg.in_process_executor,

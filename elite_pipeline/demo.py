@@ -18,6 +18,8 @@ DEMO_REGISTRY = Path(__file__).with_name("demo_clients.yaml")
 
 #: Port -> environment variable that moves it (``make demo`` prints and checks them).
 DEFAULT_TOGA2_PORT = 8002
+DEFAULT_FRESHSERVICE_PORT = 8092
+DEFAULT_WEBHOOKS_PORT = 8093
 DEFAULT_DAGSTER_PORT = 3000
 
 _NAMESPACE = uuid.UUID("6a0fb2c4-58a7-4d0c-93d6-0f6f6a3ed0a1")
@@ -43,6 +45,16 @@ def demo_credentials(client: str) -> DemoCredentials:
     )
 
 
+def demo_freshservice_key(client: str) -> str:
+    """Return the API key that the sandbox's Freshservice takes from a client; no secret either."""
+    return str(uuid.uuid5(_NAMESPACE, f"{client}/freshservice"))
+
+
+def demo_webhook_secret(client: str) -> str:
+    """Return the secret that a client's webhooks carry in the demo; no secret either."""
+    return str(uuid.uuid5(_NAMESPACE, f"{client}/webhook"))
+
+
 def is_supervised() -> bool:
     """Tell whether this process belongs to a running demo, whose sandbox is up beside it."""
     return "DEMO_DIR" in os.environ
@@ -60,6 +72,24 @@ def toga2_port() -> int:
         ConfigurationError: It is not a number.
     """
     return _port("TOGA2_PORT", DEFAULT_TOGA2_PORT)
+
+
+def freshservice_port() -> int:
+    """Return the port of the sandbox's Freshservice (``FRESHSERVICE_PORT``).
+
+    Raises:
+        ConfigurationError: It is not a number.
+    """
+    return _port("FRESHSERVICE_PORT", DEFAULT_FRESHSERVICE_PORT)
+
+
+def webhooks_port() -> int:
+    """Return the port of the webhooks' receiver in the demo (``WEBHOOKS_PORT``).
+
+    Raises:
+        ConfigurationError: It is not a number.
+    """
+    return _port("WEBHOOKS_PORT", DEFAULT_WEBHOOKS_PORT)
 
 
 def _port(variable: str, default: int) -> int:

@@ -85,6 +85,22 @@ class UnreachableError(SystemicError):
     """No connection could be made to the host at all."""
 
 
+class ForbiddenHostError(PermanentError):
+    """A link leads to where nothing may be fetched from; nothing was sent there."""
+
+
+class TooLargeError(PermanentError):
+    """A file is larger than what is carried over."""
+
+
+class SizeMismatchError(TransientError):
+    """A file came whole, but is not as long as was said."""
+
+
+class ExpiredLinkError(TransientError):
+    """A link to a file is not valid any more; a new one may be."""
+
+
 #: HTTP status -> kind. Statuses that are not listed: 3xx systemic (the address is wrong), 4xx
 #: permanent, everything else transient.
 HTTP_STATUS_KINDS: dict[int, Kind] = {

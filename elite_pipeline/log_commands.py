@@ -5,6 +5,7 @@ import click
 from elite_pipeline.assembly import require_a_demo
 from elite_pipeline.choices import ChoiceError, read_options
 from elite_pipeline.errors import ConfigurationError
+from elite_pipeline.inbox import tables as inbox_tables
 from elite_pipeline.ledger import tables as ledger_tables
 from elite_pipeline.observability import call_log_tables
 from elite_pipeline.observability.call_search import find_calls
@@ -19,20 +20,21 @@ _TIMEOUT = 600
 def init_db() -> None:
     """Make the pipeline's own tables, or bring older ones up to date. Safe to repeat.
 
-    These are the memory between runs, in PIPELINE_DATABASE_URL, and the call log, in
-    CLIENT_LOGS_DATABASE_URL where that is set. Nothing else in these databases is touched.
+    These are the memory between runs and the inbox of webhooks, in PIPELINE_DATABASE_URL, and the call
+    log, in CLIENT_LOGS_DATABASE_URL where that is set. Nothing else in these databases is touched.
     """
     settings = load_settings()
     if None in {settings.pipeline_database_url, settings.client_logs_database_url}:
         require_a_demo(settings)
-    databases = [("PIPELINE_DATABASE_URL", settings.pipeline_url, ledger_tables.metadata)]
+    own = [*ledger_tables.metadata.sorted_tables, *inbox_tables.metadata.sorted_tables]
+    databases = [("PIPELINE_DATABASE_URL", settings.pipeline_url, own)]
     if (logs := settings.client_logs_url) is not None:
-        databases.append(("CLIENT_LOGS_DATABASE_URL", logs, call_log_tables.metadata))
-    for setting, url, metadata in databases:
+        databases.append(("CLIENT_LOGS_DATABASE_URL", logs, call_log_tables.metadata.sorted_tables))
+    for setting, url, tables in databases:
         engine = connect(url, setting, timeout_seconds=_TIMEOUT)
         try:
             click.echo(f"{setting}: {shown(engine)}")
-            for done in bring_up_to_date(engine, metadata.sorted_tables, setting):
+            for done in bring_up_to_date(engine, tables, setting):
                 click.echo(f"  {done}")
         finally:
             engine.dispose()

@@ -31,6 +31,7 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "string": "expected text; what YAML reads as something else needs quotes around it",
     "too_short": "expected a list with at least {min_length} entry, and it is empty",
     "list": "expected a list",
+    "tuple": "expected a list",
     "dict": "expected a section with a field on each line",
     "model": "expected a section with a field on each line",
 }

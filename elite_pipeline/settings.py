@@ -98,7 +98,12 @@ class Settings(BaseSettings):
             "client_logs_database_url",
         )
         named = [name.upper() for name in fields if getattr(self, name) is not None]
-        credentials = ("_TOGA2_API_KEY", "_TOGA2_API_SECRET")
+        credentials = (
+            "_TOGA2_API_KEY",
+            "_TOGA2_API_SECRET",
+            "_FRESHSERVICE_API_KEY",
+            "_WEBHOOK_SECRET",
+        )
         return named + sorted(
             name for name, text in os.environ.items() if text and name.endswith(credentials)
         )
@@ -244,6 +249,53 @@ class Settings(BaseSettings):
         raise ConfigurationError(
             f"Client {client.name!r}: {missing} not set. Put the client's TOGA 2 API key and "
             "secret into the environment (.env.example explains them)."
+        )
+
+    def freshservice_api_url(self, client: Client) -> str:
+        """Return a client's Freshservice API, up to and with the version; the demo's is the sandbox.
+
+        Raises:
+            ConfigurationError: The client has none.
+        """
+        if client.freshservice is None:
+            raise ConfigurationError(
+                f"Client {client.name!r} has no section freshservice in the registry. Add it with "
+                "base_url and webhook_action (clients.example.yaml explains it)."
+            )
+        if self.is_demo:
+            return f"http://127.0.0.1:{demo.freshservice_port()}/api/v2"
+        return client.freshservice.api_url
+
+    def freshservice_api_key(self, client: Client, environ: Mapping[str, str] = os.environ) -> str:
+        """Return the key with which a client's Freshservice is read.
+
+        Raises:
+            ConfigurationError: It is not set, outside the demo; the message names the variable.
+        """
+        name = f"{client.environment_prefix}_FRESHSERVICE_API_KEY"
+        if key := environ.get(name, "").strip():
+            return key
+        if self.is_demo:
+            return demo.demo_freshservice_key(client.name)
+        raise ConfigurationError(
+            f"Client {client.name!r}: {name} not set. Put the API key of an agent of the client's "
+            "Freshservice into the environment (.env.example explains it)."
+        )
+
+    def webhook_secret(self, client: Client, environ: Mapping[str, str] = os.environ) -> str:
+        """Return the secret that a client's webhooks must carry.
+
+        Raises:
+            ConfigurationError: It is not set, outside the demo; the message names the variable.
+        """
+        name = f"{client.environment_prefix}_WEBHOOK_SECRET"
+        if secret := environ.get(name, "").strip():
+            return secret
+        if self.is_demo:
+            return demo.demo_webhook_secret(client.name)
+        raise ConfigurationError(
+            f"Client {client.name!r}: {name} not set. Put the secret that its webhooks carry into the "
+            "environment (.env.example explains it)."
         )
 
     def secret_values(self, environ: Mapping[str, str] = os.environ) -> frozenset[str]:

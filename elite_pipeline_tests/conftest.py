@@ -6,6 +6,7 @@ pytest_plugins = [
     "elite_pipeline_tests.support.systems",
     "elite_pipeline_tests.support.tickets",
     "elite_pipeline_tests.support.typing",
+    "elite_pipeline_tests.support.service_desk",
     "elite_pipeline_tests.support.failing",
     "elite_pipeline_tests.support.sentry_collector",
     "elite_pipeline_tests.support.call_logs",

@@ -1,7 +1,13 @@
 """What an operator can choose for a run, in the launchpad and the backfill dialog."""
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import dagster as dg
 from pydantic import Field, field_validator
+
+if TYPE_CHECKING:
+    from elite_pipeline.sync.context import Options
 
 
 class SyncConfig(dg.Config):
@@ -23,8 +29,41 @@ class SyncConfig(dg.Config):
         ),
     )
 
+    def further(self, options: "Options") -> "Options":
+        """Return how to read with what else was chosen."""
+        return options
+
     @field_validator("full", mode="before")
     @classmethod
     def _null_is_the_default(cls, full: object) -> object:
         # the launchpad allows it
         return False if full is None else full
+
+
+class FreshserviceConfig(SyncConfig):
+    """How a run looks for what changed in Freshservice. Left alone, it does all there is to do."""
+
+    sweep: bool = Field(
+        default=True,
+        description=(
+            "Also ask Freshservice which tickets changed since the watermark, and carry what no webhook "
+            "told of. Off: only the tickets that waiting webhooks and due dead letters name."
+        ),
+    )
+    up_to_row: int | None = Field(
+        default=None,
+        description=(
+            "Take webhooks up to this row of WorkerJobs only; the sensor says so. Left alone: all that "
+            "wait."
+        ),
+    )
+
+    @field_validator("sweep", mode="before")
+    @classmethod
+    def _null_sweeps(cls, sweep: object) -> object:
+        # the launchpad allows it
+        return True if sweep is None else sweep
+
+    def further(self, options: "Options") -> "Options":
+        """Return how to read, with the sweep and the rows that were chosen."""
+        return replace(options, sweeps=self.sweep, rows_up_to=self.up_to_row)

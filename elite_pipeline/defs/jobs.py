@@ -14,12 +14,20 @@ TICKETS = dg.define_asset_job(
     selection=dg.AssetSelection.groups(ticket_deltas.TO_TOGADESK, ticket_deltas.TO_TOGA2),
     description="Ticket deltas of one client, both ways.",
 )
+FRESHSERVICE = dg.define_asset_job(
+    "freshservice",
+    selection=dg.AssetSelection.groups(ticket_deltas.FROM_FRESHSERVICE),
+    description="Ticket deltas of one client out of Freshservice: webhooks, and what none told of.",
+)
 EVERYTHING = dg.define_asset_job(
     "everything",
     selection=dg.AssetSelection.groups(
-        reference_data.GROUP, ticket_deltas.TO_TOGADESK, ticket_deltas.TO_TOGA2
+        ticket_deltas.FROM_FRESHSERVICE,
+        reference_data.GROUP,
+        ticket_deltas.TO_TOGADESK,
+        ticket_deltas.TO_TOGA2,
     ),
     description="All of one client, reference data first: what a first sync is.",
 )
 
-JOBS = (REFERENCE_DATA, TICKETS, EVERYTHING)
+JOBS = (REFERENCE_DATA, TICKETS, FRESHSERVICE, EVERYTHING)

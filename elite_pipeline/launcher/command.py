@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -24,14 +25,19 @@ _START_TIMEOUT = 180.0
 def demo() -> None:
     """Start the sandbox and Dagster on this machine, with made-up data; Ctrl-C ends it all."""
     toga2 = read_port("TOGA2_PORT", "the sandbox's TOGA 2", made_up.DEFAULT_TOGA2_PORT)
+    freshservice = read_port(
+        "FRESHSERVICE_PORT", "the sandbox's Freshservice", made_up.DEFAULT_FRESHSERVICE_PORT
+    )
+    webhooks = read_port("WEBHOOKS_PORT", "the receiver of webhooks", made_up.DEFAULT_WEBHOOKS_PORT)
     dagster = read_port("DAGSTER_PORT", "Dagster's page", made_up.DEFAULT_DAGSTER_PORT)
+    ports = _Ports(toga2, freshservice, webhooks, dagster)
     workspace, instance = _checkout_file("workspace.yaml"), _checkout_file("dagster.yaml")
     folder = DemoFolder(made_up.demo_dir())
     with folder.locked() as lock:
         check_ports((dagster, toga2))
         with Supervisor(hold_fds=(lock,)) as supervisor:
             try:
-                launch = _Launch(folder, supervisor, toga2=toga2, dagster=dagster)
+                launch = _Launch(folder, supervisor, ports)
                 launch.prepare(instance)
                 launch.start(workspace)
                 supervisor.watch()
@@ -54,18 +60,27 @@ def demo_reset() -> None:
     click.echo(f"Removed the demo's data from {folder.root}.")
 
 
+@dataclass(frozen=True, slots=True)
+class _Ports:
+    """Where the demo listens."""
+
+    toga2: Port
+    freshservice: Port
+    webhooks: Port
+    dagster: Port
+
+
 class _Launch:
     """One start of the demo, step by step."""
 
-    def __init__(
-        self, folder: DemoFolder, supervisor: Supervisor, *, toga2: Port, dagster: Port
-    ) -> None:
+    def __init__(self, folder: DemoFolder, supervisor: Supervisor, ports: _Ports) -> None:
         self._folder = folder
         self._supervisor = supervisor
-        self._toga2 = toga2
-        self._dagster = dagster
-        self._environ = steps.demo_environment(folder, ports=(toga2, dagster))
-        self._page = DagsterPage(f"http://{LOOPBACK}:{dagster.number}")
+        self._ports = ports
+        self._environ = steps.demo_environment(
+            folder, ports=(ports.toga2, ports.freshservice, ports.webhooks, ports.dagster)
+        )
+        self._page = DagsterPage(f"http://{LOOPBACK}:{ports.dagster.number}")
         # The lock is held and nothing is started yet: no run of this folder is alive now.
         self._begun = time.time()
 
@@ -81,19 +96,32 @@ class _Launch:
 
     def start(self, workspace: Path) -> None:
         """Start both servers, wait until they answer, and say where to look."""
-        click.echo("Starting the sandbox's TOGA 2 …")
-        toga2 = self._child(
-            "toga2", "The sandbox's TOGA 2", steps.toga2_command(self._folder, self._toga2)
+        ports = self._ports
+        click.echo("Starting the sandbox's TOGA 2 and Freshservice, and the receiver of webhooks …")
+        receiver = self._child(
+            "webhooks", "The receiver of webhooks", steps.receiver_command(ports.webhooks)
         )
-        self._supervisor.start(toga2)
-        # Dagster takes longest: it loads while the sandbox comes up.
-        click.echo("Starting Dagster (this takes some seconds) …")
-        dagster = self._child("dagster", "Dagster", steps.dagster_command(workspace, self._dagster))
-        self._supervisor.start(dagster)
-        for child, url in (
-            (toga2, steps.toga2_health_url(self._toga2)),
+        toga2 = self._child(
+            "toga2", "The sandbox's TOGA 2", steps.toga2_command(self._folder, ports.toga2)
+        )
+        freshservice = self._child(
+            "freshservice",
+            "The sandbox's Freshservice",
+            steps.freshservice_command(self._folder, ports.freshservice, ports.webhooks),
+        )
+        # Dagster takes longest: it loads while the others come up.
+        dagster = self._child("dagster", "Dagster", steps.dagster_command(workspace, ports.dagster))
+        started = (
+            (receiver, steps.receiver_health_url(ports.webhooks)),
+            (toga2, steps.toga2_health_url(ports.toga2)),
+            (freshservice, steps.freshservice_health_url(ports.freshservice)),
             (dagster, self._page.health_url),
-        ):
+        )
+        for child, _ in started:
+            if child is dagster:
+                click.echo("Starting Dagster (this takes some seconds) …")
+            self._supervisor.start(child)
+        for child, url in started:
             self._supervisor.wait_until_healthy(child.name, url, timeout_seconds=_START_TIMEOUT)
         first = not self._folder.first_runs_submitted
         location = self._loaded_location()
@@ -102,6 +130,10 @@ class _Launch:
             click.echo(f"Marked {lost} run(s) as canceled that the last stop cut short.")
         if first:
             self._submit_first_runs(location)
+        # only now: what people do from here on is told to somebody who stores it
+        self._supervisor.start(
+            self._child("traffic", "The service desk", steps.traffic_command(ports.freshservice))
+        )
         click.echo(self._summary(under_way=first))
 
     def _loaded_location(self) -> Location:
@@ -142,22 +174,27 @@ class _Launch:
 The demo is up.
 
   Dagster    {self._page.url}
-  TOGA 2     http://{LOOPBACK}:{self._toga2.number}/v2 (the sandbox)
+  TOGA 2     http://{LOOPBACK}:{self._ports.toga2.number}/v2 (the sandbox)
+  Freshservice  http://{LOOPBACK}:{self._ports.freshservice.number}/api/v2 (the sandbox, of elite)
+  Webhooks   http://{LOOPBACK}:{self._ports.webhooks.number}/webhook/elite
   Helpdesk   {self._folder.helpdesk_database} (SQLite)
   Uploads    {self._folder.uploads}
   Call log   {self._folder.call_log_database} (SQLite)
   Logs       {self._folder.logs}
 
 {now}
-Schedules sync tickets every minute and the rest every five; «Materialize all» does it at once:
+Schedules sync tickets every minute and the rest every five; «Materialize all» does it at once. What
+happens in Freshservice, where somebody is at work all the time, is in TOGA 2 within seconds:
   {self._page.url}/asset-groups
 Lineage, all groups open:
   {self._page.lineage_url(steps.GROUPS)}
 
 To see things flow, let people type in both systems for two minutes (--client wje: the other one):
-  {steps.type_hint(self._toga2)}
+  {steps.type_hint(self._ports.toga2)}
+or let the service desk on Freshservice be busy for a minute:
+  {steps.traffic_hint(self._ports.freshservice)}
 or make some changes in TOGA 2 alone; the next of those runs brings them over:
-  {steps.edit_hint(self._toga2)}
+  {steps.edit_hint(self._ports.toga2)}
 
 Ctrl-C stops everything and keeps the data; `make demo-reset` starts over.
 """

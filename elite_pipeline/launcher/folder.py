@@ -28,6 +28,7 @@ class DemoFolder:
         self.pipeline_database = root / "elite_pipeline.sqlite"
         self.call_log_database = root / "client_logs.sqlite"
         self.toga2_database = root / "toga2.sqlite"
+        self.freshservice_database = root / "freshservice.sqlite"
         self.logs = root / "logs"
         self._lock = root / "lock"
         self._filled = root / "filled"
@@ -116,12 +117,14 @@ class DemoFolder:
             self.pipeline_database,
             self.call_log_database,
             self.toga2_database,
+            self.freshservice_database,
         ):
             for suffix in ("", "-wal", "-shm", "-journal"):
                 database.with_name(database.name + suffix).unlink(missing_ok=True)
-        # what the runs' locks on the helpdesk's database leave beside it
-        for lock in self.root.glob(f"{self.helpdesk_database.name}.*.lock"):
-            lock.unlink()
+        # what the runs' locks leave beside the databases
+        for database in (self.helpdesk_database, self.pipeline_database):
+            for lock in self.root.glob(f"{database.name}.*.lock"):
+                lock.unlink()
         for folder in (self.dagster_home, self.uploads, self.logs):
             if folder.exists():
                 shutil.rmtree(folder)

@@ -21,11 +21,28 @@ from elite_pipeline.settings import Settings
 EVERYTHING_JOB = "everything"
 
 #: The groups of assets, as the definitions call them.
-GROUPS = ("toga2", "helpdesk", "reference_data", "tickets_to_togadesk", "tickets_to_toga2")
+GROUPS = (
+    "toga2",
+    "helpdesk",
+    "freshservice",
+    "reference_data",
+    "tickets_to_togadesk",
+    "tickets_to_toga2",
+    "tickets_from_freshservice",
+)
 
 _SANDBOX = (sys.executable, "-m", "elite_pipeline.cli", "sandbox")
 _HELPDESK = (*_SANDBOX, "togadesk")
 _TOGA2 = (*_SANDBOX, "toga2")
+_FRESHSERVICE = (*_SANDBOX, "freshservice")
+#: The plan of the sandbox's account, as the demo's registry has it.
+_PLAN = "pro"
+#: How often somebody does something at the service desk, per minute.
+_TRAFFIC = "3"
+#: Minutes: for as long as the demo is up.
+_A_YEAR = "525600"
+#: The client that has Freshservice.
+_SERVICE_DESK = "elite"
 
 #: How much is born at each client's helpdesk before the first sync.
 _TYPED = ("--tickets", "12", "--replies", "10", "--comments", "6", "--files", "8")
@@ -91,6 +108,49 @@ def toga2_command(folder: DemoFolder, port: Port) -> tuple[str, ...]:
 def toga2_health_url(port: Port) -> str:
     """Return the address that answers once the sandbox's TOGA 2 is up."""
     return f"http://{LOOPBACK}:{port.number}/_sandbox/health"
+
+
+def freshservice_command(folder: DemoFolder, port: Port, receiver: Port) -> tuple[str, ...]:
+    """Return what serves the sandbox's Freshservice, and tells the receiver of what changes there."""
+    return (
+        *(*_FRESHSERVICE, "serve", "--data", str(folder.freshservice_database)),
+        *("--port", str(port.number), "--plan", _PLAN),
+        *("--webhooks-to", f"http://{LOOPBACK}:{receiver.number}/webhook/{{client}}"),
+        *("--clients-file", str(demo.DEMO_REGISTRY)),
+    )
+
+
+def traffic_command(port: Port) -> tuple[str, ...]:
+    """Return what lets a service desk work in the sandbox's Freshservice."""
+    return (
+        *(*_FRESHSERVICE, "traffic", "--port", str(port.number)),
+        *("--client", _SERVICE_DESK, "--per-minute", _TRAFFIC, "--minutes", _A_YEAR),
+    )
+
+
+def receiver_command(port: Port) -> tuple[str, ...]:
+    """Return what receives webhooks."""
+    return (
+        *(sys.executable, "-m", "elite_pipeline.cli", "webhooks", "serve"),
+        *("--host", LOOPBACK, "--port", str(port.number)),
+    )
+
+
+def freshservice_health_url(port: Port) -> str:
+    """Return the address that answers once the sandbox's Freshservice is up."""
+    return f"http://{LOOPBACK}:{port.number}/_sandbox/accounts"
+
+
+def receiver_health_url(port: Port) -> str:
+    """Return the address that answers once webhooks can be stored."""
+    return f"http://{LOOPBACK}:{port.number}/healthz"
+
+
+def traffic_hint(port: Port) -> str:
+    """Return what a person types to let the service desk be busier."""
+    program = _short(Path(sys.executable).with_name("elite-pipeline"))
+    options = f"--port {port.number} --client {_SERVICE_DESK} --per-minute 60 --minutes 1"
+    return f"{program} sandbox freshservice traffic {options}"
 
 
 def edit_hint(port: Port) -> str:

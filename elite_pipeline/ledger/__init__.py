@@ -3,6 +3,7 @@
 from elite_pipeline.ledger.dead_letter import DeadLetter, Failed
 from elite_pipeline.ledger.dead_letter_office import DeadLetterOffice
 from elite_pipeline.ledger.dead_letters import Counts, DeadLetters, Recorded
+from elite_pipeline.ledger.rate_budget import LedgerRateBudget
 from elite_pipeline.ledger.store import Ledger, SeenVersion, Waiting
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "DeadLetters",
     "Failed",
     "Ledger",
+    "LedgerRateBudget",
     "Recorded",
     "SeenVersion",
     "Waiting",

@@ -4,20 +4,26 @@ What does not belong here: what is kept there (``tables``), and what is done wit
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from elite_pipeline import locks
 from elite_pipeline.errors import (
     ConfigurationError,
+    PipelineError,
     SystemicError,
     TransientError,
     database_error_kind,
 )
 from elite_pipeline.ledger.tables import metadata
+
+#: What the driver of a server waits for.
+_TIMEOUTS = ("connect_timeout", "read_timeout", "write_timeout")
 
 
 class LedgerDatabase:
@@ -27,18 +33,26 @@ class LedgerDatabase:
 
     Args:
         url: SQLAlchemy URL.
+        tables: What is made when it is missing, indexes included.
+        timeout_seconds: How long to wait for a lock of SQLite's, or for a server's answer; None: half
+            a minute, or for ever.
 
     Raises:
         ConfigurationError: It is not one; the message does not repeat it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, *, tables: sa.MetaData = metadata, timeout_seconds: int | None = None
+    ) -> None:
+        self._tables = tables
         try:
             parsed = sa.make_url(url)
-            options: dict[str, Any] = {"connect_args": {"timeout": 30}}
+            options: dict[str, Any] = {"connect_args": {"timeout": timeout_seconds or 30}}
             if parsed.get_backend_name() != "sqlite":
                 # else deleting what is not there locks the gap, and runs side by side end in deadlocks
                 options = {"isolation_level": "READ COMMITTED"}
+                if timeout_seconds is not None:
+                    options["connect_args"] = dict.fromkeys(_TIMEOUTS, timeout_seconds)
             self._engine = sa.create_engine(parsed, pool_pre_ping=True, **options)
         except (sa.exc.ArgumentError, ImportError):
             # no address at all, or one of a database whose driver is not here
@@ -81,27 +95,14 @@ class LedgerDatabase:
             if not self._is_ready:
                 # not create_all, which looks first: several runs may start on an empty database
                 with self._engine.begin() as connection:
-                    for table in metadata.sorted_tables:
+                    for table in self._tables.sorted_tables:
                         connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+                        _make_indexes(connection, table)
                 self._is_ready = True
             with self._engine.begin() as connection:
                 yield connection
         except sa.exc.DBAPIError as error:
-            arguments = error.orig.args if error.orig is not None else ()
-            number = arguments[0] if arguments and isinstance(arguments[0], int) else None
-            is_passing = error.connection_invalidated or database_error_kind(number) == "transient"
-            if is_passing or _is_held(error.orig):
-                raise TransientError(
-                    f"A passing failure of the pipeline's own database ({self.place}): "
-                    f"{number or 'another process holds it'}."
-                ) from error
-            # the driver's own words, without the statement and its values
-            failed = f"The pipeline's own database ({self.place}) failed: "
-            advice = "Check PIPELINE_DATABASE_URL, and that its user may create tables there."
-            raise SystemicError(
-                f"{failed}{error.orig}. {advice}",
-                unquoted=f"{failed}{number or type(error.orig).__name__}. {advice}",
-            ) from error
+            raise self._translated(error) from error
 
     @contextmanager
     def begin_writing(self) -> Iterator[sa.Connection]:
@@ -115,9 +116,61 @@ class LedgerDatabase:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
 
+    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[None]:
+        """Hold a lock of this name, against every process that uses the same database.
+
+        It is given back by itself when the process dies.
+
+        Raises:
+            TransientError: It was not free within ``wait_seconds``.
+            SystemicError: The database cannot be used.
+        """
+        keeper = locks.Keeper(
+            self._engine,
+            place=f"the pipeline's own database ({self.place})",
+            setting="PIPELINE_DATABASE_URL",
+            translate=self._translated,
+        )
+        return locks.hold(keeper, name, wait_seconds, time.sleep)
+
+    def _translated(self, error: sa.exc.DBAPIError) -> PipelineError:
+        arguments = error.orig.args if error.orig is not None else ()
+        number = arguments[0] if arguments and isinstance(arguments[0], int) else None
+        is_passing = error.connection_invalidated or database_error_kind(number) == "transient"
+        if is_passing or _is_held(error.orig):
+            return TransientError(
+                f"A passing failure of the pipeline's own database ({self.place}): "
+                f"{number or 'another process holds it'}."
+            )
+        # the driver's own words, without the statement and its values
+        failed = f"The pipeline's own database ({self.place}) failed: "
+        advice = "Check PIPELINE_DATABASE_URL, and that its user may create tables there."
+        return SystemicError(
+            f"{failed}{error.orig}. {advice}",
+            unquoted=f"{failed}{number or type(error.orig).__name__}. {advice}",
+        )
+
 
 def _is_held(error: BaseException | None) -> bool:
     """Tell whether a SQLite file was held by another process for longer than is waited."""
     return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorname.startswith(
         ("SQLITE_BUSY", "SQLITE_LOCKED")
     )
+
+
+def _make_indexes(connection: sa.Connection, table: sa.Table) -> None:
+    """Make the indexes of a table that it lacks; somebody else may be making them too."""
+    if not table.indexes:
+        return
+    for index in sorted(table.indexes, key=lambda index: str(index.name)):
+        if _has_index(connection, index):
+            continue
+        try:
+            connection.execute(sa.schema.CreateIndex(index))
+        except sa.exc.DBAPIError:
+            if not _has_index(connection, index):
+                raise
+
+
+def _has_index(connection: sa.Connection, index: sa.Index) -> bool:
+    return sa.inspect(connection).has_index(str(index.table), str(index.name))

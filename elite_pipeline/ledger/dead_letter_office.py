@@ -81,6 +81,21 @@ class DeadLetterOffice:
                 sa.select(sa.func.count()).select_from(table).where(selection.clause())
             ).scalar_one()
 
+    def due(self, flow: str, now: datetime) -> dict[str, int]:
+        """Return client -> how many of a flow's letters may be tried again now.
+
+        Args:
+            flow: The flow.
+            now: Aware.
+        """
+        query = (
+            sa.select(table.c.client, sa.func.count().label("letters"))
+            .where(table.c.flow == flow, table.c.next_attempt <= stored_time(now))
+            .group_by(table.c.client)
+        )
+        with self._database.begin() as connection:
+            return {row.client: row.letters for row in connection.execute(query)}
+
     def listed(self, selection: Selection, most: int | None = None) -> Iterator[DeadLetter]:
         """Yield letters, those that failed first coming first.
 

@@ -1,11 +1,13 @@
 """What the pipeline remembers between runs. See :mod:`elite_pipeline.ledger.tables`."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from elite_pipeline.iteration import chunked
+from elite_pipeline.ledger.carried import Carried
 from elite_pipeline.ledger.database import LedgerDatabase
 from elite_pipeline.ledger.dead_letters import DeadLetters
 from elite_pipeline.ledger.tables import MOST_TARGET_CHARS, category_paths, memory, seen, waiting
@@ -60,6 +62,12 @@ class Ledger:
         self.dead_letters = DeadLetters(self._database, client)
         #: Files on their way into TOGA 2.
         self.uploads = Uploads(self._database, client)
+        #: What was last carried of things, so that only what changed since is carried again.
+        self.carried = Carried(self._database, client)
+
+    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[None]:
+        """Hold a lock of this name, against every process that uses the same database."""
+        return self._database.lock(name, wait_seconds)
 
     def close(self) -> None:
         """Close the connections."""

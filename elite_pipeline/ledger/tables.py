@@ -8,6 +8,7 @@ what failed, and what waited.
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
 metadata = sa.MetaData()
 
@@ -103,5 +104,55 @@ uploads = sa.Table(
     sa.Column("client", _CLIENT, primary_key=True),
     sa.Column("file_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("toga2_uuid", _UUID, nullable=True),
+    **_OPTIONS,
+)
+
+#: What was last carried of something that another system says: a small JSON document. What that system
+#: has not changed since is left alone on the other side, whoever has changed it there.
+carried = sa.Table(
+    "sync_carried",
+    metadata,
+    sa.Column("client", _CLIENT, primary_key=True),
+    sa.Column("flow", _FLOW, primary_key=True),
+    sa.Column("entity", sa.String(MOST_NAME_CHARS), primary_key=True),
+    sa.Column(
+        "state",
+        sa.Text().with_variant(mysql.MEDIUMTEXT, "mysql", "mariadb"),
+        nullable=False,
+    ),
+    **_OPTIONS,
+)
+
+#: Accounts of others whose calls are counted there (``rate_budget``). Its row is the account's lock.
+#: Times are microseconds since 1970. ``closed_until``: nobody may call before. ``total``: how many calls
+#: the account itself says that it allows, as of the last answer.
+rate_accounts = sa.Table(
+    "sync_rate_accounts",
+    metadata,
+    sa.Column("account", sa.String(MOST_NAME_CHARS), primary_key=True),
+    sa.Column("closed_until", sa.BigInteger),
+    sa.Column("total", sa.Integer),
+    **_OPTIONS,
+)
+
+#: Calls that count, and those that wait for their turn, in its order. ``until``: a call counts, or one
+#: that waits is taken to be alive, until then.
+rate_slots = sa.Table(
+    "sync_rate_slots",
+    metadata,
+    sa.Column(
+        "id",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    sa.Column("account", sa.String(MOST_NAME_CHARS), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("is_waiting", sa.Boolean(create_constraint=False), nullable=False),
+    sa.Column("weight", sa.Integer, nullable=False),
+    sa.Column("until", sa.BigInteger, nullable=False),
+    sa.Index("sync_rate_slots_until", "account", "until"),
+    # an id that was used must not come again: its holder may still speak of it
+    sqlite_autoincrement=True,
     **_OPTIONS,
 )

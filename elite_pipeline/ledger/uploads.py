@@ -45,6 +45,14 @@ class Uploads:
             )
         return None
 
+    def made_as(self, file_id: int) -> str | None:
+        """Return what TOGA 2 calls a file that was sent and not yet linked; None: nothing says."""
+        with self._database.begin() as connection:
+            found = connection.execute(
+                sa.select(uploads.c.toga2_uuid).where(self._mine(file_id))
+            ).scalar()
+        return str(found) if found is not None else None
+
     def made(self, file_id: int, uuid: str) -> None:
         """Write down what TOGA 2 calls the file that was sent."""
         with self._database.begin() as connection:

@@ -1,6 +1,6 @@
 """A few plain calls to a running sandbox, for the command line.
 
-It is no client of TOGA 2 for anything else: no retries, no paging, one error for whatever goes wrong.
+It is no client of any system for anything else: no retries, no paging, one error for whatever goes wrong.
 """
 
 from typing import Any
@@ -21,10 +21,14 @@ class Caller:
 
     Args:
         port: Where it listens.
-        client: Whose credentials to use; none are needed for its own endpoints.
+        client: Whose credentials to use with TOGA 2; none are needed for a sandbox's own endpoints.
+        system: The word that stands for the sandbox on the command line.
     """
 
-    def __init__(self, port: int, client: SandboxClient | None = None) -> None:
+    def __init__(
+        self, port: int, client: SandboxClient | None = None, *, system: str = "toga2"
+    ) -> None:
+        self._system = system
         self._root = f"http://127.0.0.1:{port}"
         self._session = requests.Session()
         self._session.trust_env = False
@@ -52,7 +56,7 @@ class Caller:
         except requests.ConnectionError:
             raise CallError(
                 f"no sandbox answers at {self._root}: start it with"
-                " 'elite-pipeline sandbox toga2 serve'"
+                f" 'elite-pipeline sandbox {self._system} serve'"
             ) from None
         except requests.RequestException as error:
             raise CallError(f"{method} {path}: {error}") from None

@@ -3,6 +3,7 @@
 What belongs here: options, messages and exit statuses. What a command does is in the packages beside.
 """
 
+import json
 import signal
 import threading
 import time
@@ -18,15 +19,14 @@ from elite_pipeline.demo import demo_dir
 from elite_pipeline.sandbox.both_sides_cli import type_both_sides
 from elite_pipeline.sandbox.caller import Caller
 from elite_pipeline.sandbox.control import (
-    change_settings,
-    faults,
+    commands_of,
     one_line_errors,
     port_option,
-    stats,
 )
 from elite_pipeline.sandbox.data import Sizes, demo_sizes, generate
 from elite_pipeline.sandbox.dice import Dice
 from elite_pipeline.sandbox.edits import edit as make_edits
+from elite_pipeline.sandbox.freshservice.cli import freshservice
 from elite_pipeline.sandbox.registry import clients_option, find_client, read_clients
 from elite_pipeline.sandbox.toga2 import (
     SandboxClient,
@@ -257,6 +257,32 @@ def edit(
             click.echo(line)
 
 
-for _command in (faults, stats, change_settings):
+@toga2.command("settings")
+@port_option
+@click.option("--latency", type=click.FloatRange(min=0), help="Seconds per answer.")
+@click.option("--expand-lists/--no-expand-lists", default=None, help="Whether lists honour depth.")
+@click.option(
+    "--notes-touch-ticket/--no-notes-touch-ticket",
+    default=None,
+    help="Whether writing a note moves the _updated of its ticket.",
+)
+def change_settings(
+    port: int, latency: float | None, expand_lists: bool | None, notes_touch_ticket: bool | None
+) -> None:
+    """Show the switches of a running sandbox, and change the ones that are given."""
+    wanted = {
+        "latency_seconds": latency,
+        "expand_lists": expand_lists,
+        "notes_touch_ticket": notes_touch_ticket,
+    }
+    change = {name: value for name, value in wanted.items() if value is not None}
+    with one_line_errors():
+        found = Caller(port).call("PATCH", "/_sandbox/settings", change)
+    for name, value in found.items():
+        click.echo(f"{name}: {json.dumps(value)}")
+
+
+for _command in commands_of("toga2", port_option):
     toga2.add_command(_command)
 sandbox.add_command(type_both_sides)
+sandbox.add_command(freshservice)

@@ -1,30 +1,47 @@
-"""The commands that speak to a running sandbox: ``sandbox toga2 faults``, ``stats``, ``settings``.
+"""The commands that speak to any running sandbox: ``faults`` and ``stats``, and what all commands share.
 
-What belongs here: their options and messages, and what all commands share.
+What belongs here: their options and messages. What one system alone has is in its own module.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import click
 
 from elite_pipeline.demo import DEFAULT_TOGA2_PORT
 from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.sandbox.caller import Caller, CallError
-from elite_pipeline.sandbox.toga2 import PortTakenError
-from elite_pipeline.sandbox.toga2.admin import ACTIONS
+from elite_pipeline.sandbox.serving.faults import Action
+from elite_pipeline.sandbox.serving.host import PortTakenError
+from elite_pipeline.sandbox.serving.own_endpoints import ACTIONS
 
-port_option = click.option(
-    "--port",
-    type=click.IntRange(0, 65_535),
-    default=DEFAULT_TOGA2_PORT,
-    envvar="TOGA2_PORT",
-    show_default=True,
-    show_envvar=True,
-    help="Where the sandbox listens, on 127.0.0.1.",
-)
+#: What an option decorates.
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Option(Protocol):
+    """An option of click, as a decorator."""
+
+    def __call__(self, command: Command, /) -> Command:
+        """Give a command the option."""
+
+
+def port_option_of(default: int, variable: str) -> Option:
+    """Return the option that says where a sandbox listens."""
+    return click.option(
+        "--port",
+        type=click.IntRange(0, 65_535),
+        default=default,
+        envvar=variable,
+        show_default=True,
+        show_envvar=True,
+        help="Where the sandbox listens, on 127.0.0.1.",
+    )
+
+
+port_option = port_option_of(DEFAULT_TOGA2_PORT, "TOGA2_PORT")
 
 
 @contextmanager
@@ -36,13 +53,8 @@ def one_line_errors() -> Iterator[None]:
         raise click.ClickException(str(error)) from None
 
 
-@click.group()
-def faults() -> None:
-    """Break a running sandbox on request, and mend it."""
-
-
 # no docstring: a backspace, which keeps click from folding what follows, is out of place in one
-_KINDS = """\b
+FAULT_KINDS = """\b
 Kinds, and what --set takes for each:
   status            status=503 retry_after=2 body=json|html|empty
                     takes_effect=true
@@ -58,93 +70,103 @@ With takes_effect=true a write is carried out, and its answer is lost.
 """
 
 
-@faults.command("add", epilog=_KINDS)
-@click.argument("kind", type=click.Choice(list(ACTIONS)))
-@port_option
-@click.option("--method", help="The HTTP method that it is about; any by default.")
-@click.option("--route", help="The route, e.g. /tickets or /tickets/{uuid}; any by default.")
-@click.option("--client", help="The client that it is about; any by default.")
-@click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="How often.")
-@click.option("--forever", is_flag=True, help="Until it is cleared, instead of --times.")
-@click.option("--skip", type=click.IntRange(0), default=0, help="How many requests pass first.")
-@click.option("--probability", type=click.FloatRange(0, 1), default=1.0, help="The chance of it.")
-@click.option("--set", "values", multiple=True, metavar="NAME=VALUE", help="What the kind takes.")
-def add_fault(
-    kind: str, port: int, times: int, forever: bool, values: tuple[str, ...], **rule: Any
-) -> None:
-    """Add a fault of one KIND to a running sandbox."""
-    action: dict[str, Any] = {"kind": kind}
+def commands_of(
+    system: str,
+    port: Option,
+    *,
+    actions: Mapping[str, type[Action]] = ACTIONS,
+    kinds: str = FAULT_KINDS,
+) -> tuple[click.Group, click.Command]:
+    """Return the commands ``faults`` and ``stats`` of a sandbox.
+
+    Args:
+        system: The word that stands for it on the command line.
+        port: Its option ``--port``.
+        actions: The actions that it knows.
+        kinds: What is said about them.
+    """
+
+    @click.group()
+    def faults() -> None:
+        """Break a running sandbox on request, and mend it."""
+
+    @faults.command("add", epilog=kinds)
+    @click.argument("kind", type=click.Choice(list(actions)))
+    @port
+    @click.option("--method", help="The HTTP method that it is about; any by default.")
+    @click.option("--route", help="The route, e.g. /tickets or /tickets/{uuid}; any by default.")
+    @click.option("--client", help="The client that it is about; any by default.")
+    @click.option(
+        "--times", type=click.IntRange(1), default=1, show_default=True, help="How often."
+    )
+    @click.option("--forever", is_flag=True, help="Until it is cleared, instead of --times.")
+    @click.option("--skip", type=click.IntRange(0), default=0, help="How many requests pass first.")
+    @click.option(
+        "--probability", type=click.FloatRange(0, 1), default=1.0, help="The chance of it."
+    )
+    @click.option(
+        "--set", "values", multiple=True, metavar="NAME=VALUE", help="What the kind takes."
+    )
+    def add_fault(
+        kind: str, port: int, times: int, forever: bool, values: tuple[str, ...], **rule: Any
+    ) -> None:
+        """Add a fault of one KIND to a running sandbox."""
+        action = {"kind": kind, **pairs_of(values)}
+        plain = rule | {"times": None if forever else times, "action": action}
+        with one_line_errors():
+            added = Caller(port, system=system).call("POST", "/_sandbox/faults", plain)["fault"]
+        click.echo(_fault_line(added))
+
+    @faults.command("list")
+    @port
+    def list_faults(port: int) -> None:
+        """Show the faults, and how often each has struck."""
+        with one_line_errors():
+            found = Caller(port, system=system).call("GET", "/_sandbox/faults")["faults"]
+        for fault in found:
+            click.echo(_fault_line(fault))
+        if not found:
+            click.echo("no faults")
+
+    @faults.command("clear")
+    @port
+    def clear_faults(port: int) -> None:
+        """Take all faults away."""
+        with one_line_errors():
+            Caller(port, system=system).call("DELETE", "/_sandbox/faults")
+        click.echo("no faults")
+
+    @click.command()
+    @port
+    @click.option("--reset", is_flag=True, help="Begin to count anew afterwards.")
+    def stats(port: int, reset: bool) -> None:
+        """Show what was asked of a running sandbox, by route and status."""
+        with one_line_errors():
+            caller = Caller(port, system=system)
+            found = caller.call("GET", "/_sandbox/stats")
+            if reset:
+                caller.call("POST", "/_sandbox/reset-stats")
+        click.echo(f"{found['requests']} requests, at most {found['max_in_flight']} at once")
+        for route, statuses in found["routes"].items():
+            numbers = ", ".join(f"{number}x {status}" for status, number in statuses.items())
+            click.echo(f"  {route}: {numbers}")
+
+    return faults, stats
+
+
+def pairs_of(values: tuple[str, ...]) -> dict[str, Any]:
+    """Return what options ``--set NAME=VALUE`` say; a value is JSON, or else a text.
+
+    Raises:
+        click.BadParameter: One has no ``=``.
+    """
+    found = {}
     for pair in values:
         name, separator, text = pair.partition("=")
         if not separator:
             raise click.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--set")
-        action[name] = _json_or_text(text)
-    plain = rule | {"times": None if forever else times, "action": action}
-    with one_line_errors():
-        added = Caller(port).call("POST", "/_sandbox/faults", plain)["fault"]
-    click.echo(_fault_line(added))
-
-
-@faults.command("list")
-@port_option
-def list_faults(port: int) -> None:
-    """Show the faults, and how often each has struck."""
-    with one_line_errors():
-        found = Caller(port).call("GET", "/_sandbox/faults")["faults"]
-    for fault in found:
-        click.echo(_fault_line(fault))
-    if not found:
-        click.echo("no faults")
-
-
-@faults.command("clear")
-@port_option
-def clear_faults(port: int) -> None:
-    """Take all faults away."""
-    with one_line_errors():
-        Caller(port).call("DELETE", "/_sandbox/faults")
-    click.echo("no faults")
-
-
-@click.command()
-@port_option
-@click.option("--reset", is_flag=True, help="Begin to count anew afterwards.")
-def stats(port: int, reset: bool) -> None:
-    """Show what was asked of a running sandbox, by route and status."""
-    with one_line_errors():
-        caller = Caller(port)
-        found = caller.call("GET", "/_sandbox/stats")
-        if reset:
-            caller.call("POST", "/_sandbox/reset-stats")
-    click.echo(f"{found['requests']} requests, at most {found['max_in_flight']} at once")
-    for route, statuses in found["routes"].items():
-        numbers = ", ".join(f"{number}x {status}" for status, number in statuses.items())
-        click.echo(f"  {route}: {numbers}")
-
-
-@click.command("settings")
-@port_option
-@click.option("--latency", type=click.FloatRange(min=0), help="Seconds per answer.")
-@click.option("--expand-lists/--no-expand-lists", default=None, help="Whether lists honour depth.")
-@click.option(
-    "--notes-touch-ticket/--no-notes-touch-ticket",
-    default=None,
-    help="Whether writing a note moves the _updated of its ticket.",
-)
-def change_settings(
-    port: int, latency: float | None, expand_lists: bool | None, notes_touch_ticket: bool | None
-) -> None:
-    """Show the switches of a running sandbox, and change the ones that are given."""
-    wanted = {
-        "latency_seconds": latency,
-        "expand_lists": expand_lists,
-        "notes_touch_ticket": notes_touch_ticket,
-    }
-    change = {name: value for name, value in wanted.items() if value is not None}
-    with one_line_errors():
-        found = Caller(port).call("PATCH", "/_sandbox/settings", change)
-    for name, value in found.items():
-        click.echo(f"{name}: {json.dumps(value)}")
+        found[name] = _json_or_text(text)
+    return found
 
 
 def _json_or_text(text: str) -> Any:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from elite_pipeline.clients import Client
 from elite_pipeline.errors import ConfigurationError
@@ -17,6 +18,10 @@ from elite_pipeline.sync.watermarks import BEGINNING, Watermarks
 from elite_pipeline.toga2.client import Toga2Client
 from elite_pipeline.togadesk import TogadeskStore, Uploads
 
+if TYPE_CHECKING:
+    # loaded by the flow that needs it alone
+    from elite_pipeline.sync.freshservice_side import FreshserviceSide
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -25,6 +30,8 @@ class Options:
     Attributes:
         since: Start from this watermark instead of the stored one; aware.
         full: Ignore every watermark and compare all there is.
+        sweeps: Also ask Freshservice what no webhook told; of that flow alone.
+        rows_up_to: The newest row of the inbox that counts; None: all that there are.
         shows_watermark: Look at the stored watermark also where ``since`` makes it needless, for the
             result to show it: one call more, shared by all flows of a run.
     """
@@ -32,6 +39,8 @@ class Options:
     since: datetime | None = None
     full: bool = False
     shows_watermark: bool = False
+    sweeps: bool = True
+    rows_up_to: int | None = None
 
     def __post_init__(self) -> None:
         if self.full and self.since is not None:
@@ -79,6 +88,13 @@ def _no_remarks() -> Sequence[str]:
     return ()
 
 
+def _no_freshservice() -> "FreshserviceSide":
+    raise ConfigurationError(
+        "This client has no freshservice section in the registry. Add one, or switch "
+        "flows.freshservice_to_toga2 off."
+    )
+
+
 def _ignore_failure(_flow: str, _failure: RecordFailure, _error: Exception) -> None:
     pass
 
@@ -94,6 +110,7 @@ class FlowContext:
             flow, failure, and the error itself.
         began: Told of every flow that begins, by its name.
         remarks: Asked at a flow's end for what an operator should know of what goes on beside it.
+        find_freshservice: Gives the client's Freshservice account and the inbox of its webhooks.
         clock: Seconds, monotonic.
         now: The time of day, aware: when dead letters are due. No watermark goes by it.
     """
@@ -108,6 +125,7 @@ class FlowContext:
     report: Callable[[str, RecordFailure, Exception], None] = _ignore_failure
     began: Callable[[str], None] = _ignore_flow
     remarks: Callable[[], Sequence[str]] = _no_remarks
+    find_freshservice: "Callable[[], FreshserviceSide]" = _no_freshservice
     clock: Callable[[], float] = field(default=time.perf_counter)
     now: Callable[[], datetime] = field(default=_wall_clock)
 

@@ -4,7 +4,7 @@ What does not belong here: what a run works with (``context``), what becomes of 
 (``run_letters``), how far a list has been handled (``watermarks``).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from elite_pipeline.sync.context import FlowContext, Options
 from elite_pipeline.sync.results import FlowResult, Tally
@@ -21,6 +21,7 @@ class FlowRun:
         flow: Its name.
         watermark: The parameter that holds its watermark.
         options: How it was asked to read.
+        lag: How far reading goes back behind the watermark; by default the client's towards TOGA 2.
 
     Attributes:
         tally: What it counts.
@@ -28,7 +29,13 @@ class FlowRun:
     """
 
     def __init__(
-        self, context: FlowContext, *, flow: str, watermark: str, options: Options
+        self,
+        context: FlowContext,
+        *,
+        flow: str,
+        watermark: str,
+        options: Options,
+        lag: timedelta | None = None,
     ) -> None:
         self.context = context
         self.flow = flow
@@ -36,6 +43,7 @@ class FlowRun:
         self.tally = Tally()
         self.letters = RunLetters(context, flow, self.tally, tries_all=options.full)
         self._watermark = watermark
+        self._lag = context.lag if lag is None else lag
         self._started = context.clock()
         self._calls = context.toga2.calls
         self._reads = context.togadesk.statements.reads
@@ -52,13 +60,13 @@ class FlowRun:
         if self.options.full:
             return None
         origin = max(self.options.since or self._stored(), BEGINNING)
-        self._started_from = origin - self.context.lag
+        self._started_from = origin - self._lag
         return self._started_from
 
     @property
     def origin(self) -> datetime | None:
         """The watermark that the run started from, without the overlap; None: from the beginning."""
-        return self._started_from + self.context.lag if self._started_from else None
+        return self._started_from + self._lag if self._started_from else None
 
     def remembers(self) -> bool:
         """Tell whether what the ledger has seen of this flow holds for this run.

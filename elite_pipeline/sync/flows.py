@@ -4,6 +4,7 @@ What a flow does is in its own module; here is what is true of every one of them
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -19,6 +20,16 @@ from elite_pipeline.sync.teams import Teams
 from elite_pipeline.sync.tickets import run_tickets
 from elite_pipeline.sync.units import Units
 
+#: Holds a lock by name, waiting for it so many seconds at most.
+Locks = Callable[[str, float], AbstractContextManager[None]]
+
+
+def _run_freshservice(context: FlowContext, options: Options) -> FlowResult:
+    # most clients have no Freshservice, and their processes need none of it
+    from elite_pipeline.sync.freshservice_flow import run_freshservice  # noqa: PLC0415 - see above
+
+    return run_freshservice(context, options)
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
@@ -28,10 +39,12 @@ class Flow:
         run: Does it.
         tables: The helpdesk's tables that it can come to need. One that lacks stops it before anything
             is written, whatever there is to do today.
+        locks: Gives what keeps two runs of it apart: a lock in a database that it uses anyway.
     """
 
     run: Callable[[FlowContext, Options], FlowResult]
     tables: Sequence[str]
+    locks: Callable[[FlowContext], Locks] = lambda context: context.togadesk.lock
 
 
 #: Name, as in the registry's switches -> what it does.
@@ -62,6 +75,8 @@ FLOWS: dict[str, Flow] = {
         run_outgoing,
         ("tickets", "tickets_replies", "comments", "files", "people", "assets", "groups"),
     ),
+    # it goes on while the helpdesk is away
+    "freshservice_to_toga2": Flow(_run_freshservice, (), lambda context: context.ledger.lock),
 }
 
 #: How long a run waits for another one of the same client and flow, in seconds.
@@ -82,9 +97,10 @@ def run_flow(name: str, context: FlowContext, options: Options | None = None) ->
     flow = FLOWS[name]
     context.began(name)
     with (
-        context.togadesk.lock(f"{context.client.name}.{name}", LOCK_WAIT_SECONDS),
+        flow.locks(context)(f"{context.client.name}.{name}", LOCK_WAIT_SECONDS),
         seldom_collected(),
     ):
-        context.togadesk.require(flow.tables)
+        if flow.tables:
+            context.togadesk.require(flow.tables)
         result = flow.run(context, options or Options())
     return replace(result, remarks=(*result.remarks, *context.remarks()))

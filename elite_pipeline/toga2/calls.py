@@ -62,6 +62,14 @@ class Calls:
         """Close the connections."""
         self._transport.close()
 
+    def file_address(self, uuid: str) -> str:
+        """Return the address that a text names a stored file by."""
+        return wire.file_address(self._base_url, in_address(wire.FILES, uuid))
+
+    def files_in(self, text: str) -> list[str]:
+        """Return the uuids of the stored files that a text names by address, in its order."""
+        return wire.files_in(self._base_url, text)
+
     def page(
         self,
         resource: wire.Resource,

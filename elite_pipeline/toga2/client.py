@@ -227,6 +227,14 @@ class Toga2Client:
             repeatable=False,
         )
 
+    def file_address(self, uuid: str) -> str:
+        """Return the address that a text names a stored file by."""
+        return self._calls.file_address(uuid)
+
+    def files_in(self, text: str) -> list[str]:
+        """Return the uuids of the stored files that a text names by address, in its order."""
+        return self._calls.files_in(text)
+
     def link_file(self, notes: wire.Resource, note_uuid: str, file_uuid: str) -> None:
         """Link a file to a note.
 

@@ -88,6 +88,16 @@ def where(field: str, operator: str, value: str) -> tuple[str, str]:
     return f"where[{field} {operator}]", value
 
 
+def file_address(base_url: str, uuid: str) -> str:
+    """Return the address that a text names a stored file by [A]: it never expires."""
+    return f"{base_url}/{FILES.route}/{uuid}"
+
+
+def files_in(base_url: str, text: str) -> list[str]:
+    """Return the uuids of the stored files that a text names by such an address, in its order."""
+    return re.findall(rf"{re.escape(base_url)}/{FILES.route}/([A-Za-z0-9-]{{1,64}})", text)
+
+
 def format_time(instant: datetime) -> str:
     """Return an aware instant as TOGA 2 writes it, in UTC and whole seconds."""
     return instant.astimezone(UTC).strftime(TIME_FORMAT)

@@ -17,10 +17,16 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from elite_pipeline import locks
 from elite_pipeline.errors import TransientError
-from elite_pipeline.togadesk import locks, schema, text
+from elite_pipeline.togadesk import schema, text
 from elite_pipeline.togadesk.bulk import Statements
-from elite_pipeline.togadesk.failures import TransientDatabaseError, describe, translate
+from elite_pipeline.togadesk.failures import (
+    SETTING,
+    TransientDatabaseError,
+    describe,
+    translate,
+)
 from elite_pipeline.togadesk.local_times import earliest_local, instants_as_written
 from elite_pipeline.togadesk.reference_index import ReferenceIndex
 from elite_pipeline.togadesk.schema import Schema
@@ -293,4 +299,11 @@ class TogadeskStore:
         Raises:
             TransientError: It was not free within ``wait_seconds``.
         """
-        return locks.hold(self._engine, name, wait_seconds, self._sleep)
+        url = self._engine.url
+        keeper = locks.Keeper(
+            self._engine,
+            place=describe(url),
+            setting=SETTING,
+            translate=lambda error: translate(error, url=url, table=None),
+        )
+        return locks.hold(keeper, name, wait_seconds, self._sleep)

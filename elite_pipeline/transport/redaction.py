@@ -14,7 +14,15 @@ _URL_PASSWORD = re.compile(r"(:\\*/\\*/[^/\s:@\"\\<>]*):([^/\s@\"\\<>]*)@")
 _AUTHORIZATION = re.compile(r"\b(Basic|Bearer)\s+[A-Za-z0-9+/=._~-]{8,}", re.IGNORECASE)
 #: What makes an address open without a password for a while.
 _SIGNATURE = re.compile(
-    r"((?:signature|security-token|x-amz-credential)=)[^&\s\"'\\<>]+", re.IGNORECASE
+    r"((?:signature|security-token|x-amz-credential|(?<![a-z-])(?:[?&;]|u0026|%26|%3f)"
+    r"(?:token|expires|x-amz-expires))(?:=|%3d))[^&\s\"'\\<>]+",
+    re.IGNORECASE,
+)
+#: What lets its holder in, whatever stands before it (RFC 7519).
+_JSON_WEB_TOKEN = re.compile(r"\beyJ[\w-]{8,}+\.[\w-]++\.[\w-]++")
+#: One of these is in every text that :data:`_SIGNATURE` could be found in.
+_OPENERS = tuple(
+    f"{name}{mark}" for name in ("signature", "token", "expires") for mark in ("=", "%3d")
 )
 
 
@@ -53,8 +61,10 @@ class Redactor:
         lowered = text.lower()
         if "basic" in lowered or "bearer" in lowered:
             text = _AUTHORIZATION.sub(rf"\1 {REDACTED}", text)
-        if "signature=" in lowered or "security-token=" in lowered:
+        if any(mark in lowered for mark in _OPENERS):
             text = _SIGNATURE.sub(rf"\1{REDACTED}", text)
+        if "eyJ" in text:
+            text = _JSON_WEB_TOKEN.sub(REDACTED, text)
         return text
 
 

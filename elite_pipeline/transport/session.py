@@ -6,7 +6,6 @@ calls says which address, which credentials, and whether repeating the call is h
 What does not belong here: how a system spells its requests (``toga2``, ``freshservice``).
 """
 
-import http.client
 import random
 import threading
 import time
@@ -17,7 +16,6 @@ from typing import Generic, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
-import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 
@@ -32,15 +30,14 @@ from elite_pipeline.errors import (
 )
 from elite_pipeline.transport.bodies import read_body
 from elite_pipeline.transport.exchange import Exchange
+from elite_pipeline.transport.failures import NoAnswerError, as_no_answer
+from elite_pipeline.transport.rate_budget import RateBudget, Slot, Unlimited
 from elite_pipeline.transport.redaction import Redactor
 from elite_pipeline.transport.retrying import RetryPolicy, parse_retry_after
 
 T = TypeVar("T")
 #: Reads an error body into ``(code, message)``; either may be empty.
 ErrorReader = Callable[[bytes], tuple[str | None, str]]
-
-#: Errors that quote what the server sent instead of an answer.
-_QUOTING = (http.client.BadStatusLine, urllib3.exceptions.InvalidChunkLength)
 
 #: Larger than any page of tickets with their notes; an answer beyond it is not read on.
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
@@ -53,14 +50,6 @@ class Answer(Generic[T]):
     status: int
     headers: Mapping[str, str]
     body: T
-
-
-class _NoAnswerError(Exception):
-    """No whole answer came. ``sent`` tells whether the request may have reached the server."""
-
-    def __init__(self, reason: str, *, sent: bool) -> None:
-        super().__init__(reason)
-        self.sent = sent
 
 
 class Transport:
@@ -76,6 +65,7 @@ class Transport:
         connect_timeout: Seconds.
         read_timeout: Seconds without a byte.
         sleep, rng, clock: Taken from outside, so that tests own time and chance.
+        budget: Asked for leave before every attempt, and told how it went; closed with this transport.
         on_exchange: Told of every attempt, in the thread that made it; must not raise.
     """
 
@@ -95,6 +85,7 @@ class Transport:
         sleep: Callable[[float], None] = time.sleep,
         rng: random.Random | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        budget: RateBudget | None = None,
         on_exchange: Callable[[Exchange], None] | None = None,
     ) -> None:
         self.system = system
@@ -108,6 +99,7 @@ class Transport:
         self._sleep = sleep
         self._rng = rng or random.Random()
         self._clock = clock
+        self._budget: RateBudget = budget or Unlimited()
         self._on_exchange = on_exchange
         self._count = 0
         self._count_lock = threading.Lock()
@@ -130,6 +122,7 @@ class Transport:
     def close(self) -> None:
         """Close the pooled connections."""
         self._session.close()
+        self._budget.close()
 
     def request(
         self,
@@ -139,19 +132,22 @@ class Transport:
         parse: Callable[[bytes], T],
         read_error: ErrorReader,
         headers: Mapping[str, str],
-        auth: tuple[str, str],
+        auth: tuple[str, str] | None,
         params: Sequence[tuple[str, str]] = (),
         body: bytes | bytearray | None = None,
         repeatable: bool,
+        kind: str = "",
     ) -> Answer[T]:
         """Send one request and return its parsed answer.
 
         Args:
             parse: Reads the body; a ``ValueError`` from it counts as an answer cut on the way.
             read_error: Reads a failed answer's body into code and message.
+            auth: User and password; None sends none.
             body: Sent as it is and not copied.
             repeatable: Whether doing it twice is the same as doing it once. When it is not, only an
                 attempt that certainly had no effect is repeated.
+            kind: What the budget counts it as.
 
         Raises:
             TransientError: Retries are used up, or a request that must not be repeated got no
@@ -164,8 +160,10 @@ class Transport:
         for attempt in range(1, self._retry.attempts + 1):
             last = attempt == self._retry.attempts
             error: PipelineError
+            slot = self._budget.take(kind)
             try:
                 status, answer_headers, content = self._once(
+                    slot,
                     method,
                     url,
                     params=params,
@@ -179,7 +177,7 @@ class Transport:
                     return Answer(status, answer_headers, parsed)
                 error = self._status_error(what, status, answer_headers, read_error(content))
                 wait = self._wait_before_retry(error, status, answer_headers, attempt, repeatable)
-            except _NoAnswerError as no_answer:
+            except NoAnswerError as no_answer:
                 error = self._no_answer_error(what, no_answer, attempt)
                 can_repeat = repeatable or not no_answer.sent
                 wait = self._retry.delay(attempt, self._rng) if can_repeat else None
@@ -192,12 +190,13 @@ class Transport:
 
     def _once(
         self,
+        slot: Slot,
         method: str,
         url: str,
         *,
         params: Sequence[tuple[str, str]],
         headers: Mapping[str, str],
-        auth: tuple[str, str],
+        auth: tuple[str, str] | None,
         body: bytes | bytearray | None,
         attempt: int,
     ) -> tuple[int, Mapping[str, str], bytes]:
@@ -210,19 +209,22 @@ class Transport:
         answer_body: bytes | None = None
         problem: str | None = None
         try:
-            with self._session.request(
-                method,
-                url,
-                params=list(params),
-                headers=dict(headers),
-                # as bytes: requests would encode text as latin-1, which not every secret is
-                auth=HTTPBasicAuth(auth[0].encode(), auth[1].encode()),
-                # a bytearray goes as it is, which its types do not say; an empty one would not
-                data=cast("bytes | None", body or None),
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+            with (
+                as_no_answer(self.redact, self._timeout[1]),
+                self._session.request(
+                    method,
+                    url,
+                    params=list(params),
+                    headers=dict(headers),
+                    # as bytes: requests would encode text as latin-1, which not every secret is
+                    auth=HTTPBasicAuth(auth[0].encode(), auth[1].encode()) if auth else None,
+                    # a bytearray goes as it is, which its types do not say; an empty one would not
+                    data=cast("bytes | None", body or None),
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
                 answer_headers = response.headers
                 content = read_body(response.raw, self._max_bytes + 1)
                 status = response.status_code
@@ -234,19 +236,14 @@ class Transport:
                     )
                 answer_body = content
                 return status, answer_headers, content
-        except requests.exceptions.ConnectTimeout as error:
-            problem = "connecting timed out"
-            raise _NoAnswerError(problem, sent=False) from error
-        except (requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
-            problem = self._reason(error)
-            raise _NoAnswerError(problem, sent=False) from error
-        except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
-            problem = f"no answer within {self._timeout[1]:g} s"
-            raise _NoAnswerError(problem, sent=True) from error
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
-            problem = self._reason(error)
-            raise _NoAnswerError(problem, sent=not _never_connected(error)) from error
+        except NoAnswerError as error:
+            problem = str(error)
+            raise
         finally:
+            if status is not None:
+                slot.answered(status, answer_headers)
+            else:
+                slot.unanswered()
             if self._on_exchange is not None and sent_at is not None:
                 address = urlsplit(url)
                 self._on_exchange(
@@ -281,7 +278,7 @@ class Transport:
                     f"the answer is not JSON but {named}; if it stays so, something else answers "
                     f"there. {self._unreachable}"
                 ).removesuffix(".")
-            raise _NoAnswerError(reason, sent=True) from error
+            raise NoAnswerError(reason, sent=True) from error
         except RecursionError:
             # it came whole, and would come like that again
             raise PermanentError(
@@ -331,7 +328,7 @@ class Transport:
             unquoted=f"{answered}.{advice}",
         )
 
-    def _no_answer_error(self, what: str, problem: _NoAnswerError, attempt: int) -> PipelineError:
+    def _no_answer_error(self, what: str, problem: NoAnswerError, attempt: int) -> PipelineError:
         tries = f" after {attempt} attempts" if attempt > 1 else ""
         if not problem.sent:
             return UnreachableError(
@@ -341,31 +338,3 @@ class Transport:
         return TransientError(
             f"{self.system} ({self._host}): {what} got no whole answer{tries}: {problem}."
         )
-
-    def _reason(self, error: Exception) -> str:
-        """Say what went wrong in a few words, without the request's address and headers."""
-        cause: BaseException = error
-        while (deeper := _deeper(cause)) is not None:
-            cause = deeper
-        said = "" if isinstance(cause, _QUOTING) else str(cause)
-        text = self.redact(said) or type(cause).__name__
-        return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-def _deeper(error: BaseException) -> BaseException | None:
-    """Return what an error of requests or urllib3 wraps, innermost last."""
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, BaseException):
-        return reason
-    wrapped = [argument for argument in error.args if isinstance(argument, BaseException)]
-    return wrapped[0] if wrapped else None
-
-
-def _never_connected(error: BaseException) -> bool:
-    """Tell whether no connection was made at all, so that nothing can have had an effect."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, urllib3.exceptions.NewConnectionError):
-            return True
-        seen = _deeper(seen)
-    return False

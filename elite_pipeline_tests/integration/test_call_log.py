@@ -107,7 +107,9 @@ def test_every_call_of_a_run_has_a_row(systems: Systems, log: LogDatabase) -> No
     log.make()
 
     with logged_run(systems, log.url, run_id="the-run") as context:
-        results = [run_flow(flow, context) for flow in FLOWS]
+        # of what goes to Freshservice test_freshservice_log tells
+        flows = [flow for flow in FLOWS if flow != "freshservice_to_toga2"]
+        results = [run_flow(flow, context) for flow in flows]
         calls = context.toga2.calls
 
     rows = log.rows()

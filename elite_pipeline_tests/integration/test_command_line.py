@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from elite_pipeline.demo import DEMO_REGISTRY
+from elite_pipeline.demo import DEMO_REGISTRY, demo_freshservice_key
+from elite_pipeline.sandbox.freshservice import AccountSpec, FreshserviceSandbox, fill
 from elite_pipeline.sandbox.toga2 import Toga2Sandbox
 from elite_pipeline_tests.support.helpdesks import Helpdesk, Opener
 from elite_pipeline_tests.support.systems import Systems
@@ -58,12 +59,22 @@ def one_message(done: "subprocess.CompletedProcess[str]") -> str:
 def test_sync_prints_what_it_did(command: Command, systems: Systems) -> None:
     desk = Desk(systems)
     desk.note(desk.ticket())
+    spec = AccountSpec("elite", demo_freshservice_key("elite"))
+    with FreshserviceSandbox([spec]) as freshservice:
+        account = freshservice.account()
+        fill(account, requesters=2, agents=1, groups=1, paths=3)
+        account.new_ticket("From Freshservice", age_seconds=60)
 
-    done = command("sync", "elite")
+        done = command("sync", "elite", FRESHSERVICE_PORT=str(account.port))
 
     assert done.returncode == 0, done.stderr
     assert "toga2_to_togadesk" in done.stdout
+    assert "freshservice_to_toga2" in done.stdout
     assert desk.count("tickets") == 1
+    # last: what is away there holds up nothing else
+    assert "From Freshservice" in {
+        ticket["subject"] for ticket in systems.toga2_store.all("elite", "tickets")
+    }
 
 
 def test_failed_record_is_named_and_the_exit_status_tells(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from elite_pipeline.sandbox.toga2.faults import Drop, Status
+from elite_pipeline.sandbox.toga2 import Drop, Status
 from elite_pipeline.sync.long_texts import full_text
 from elite_pipeline.sync.wanted_files import private_tag
 from elite_pipeline_tests.support.note_files import attach, bring, shown, there

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from elite_pipeline.sandbox.toga2.faults import Status
+from elite_pipeline.sandbox.toga2 import Status
 from elite_pipeline.sync import ticket_batch
 from elite_pipeline.sync.wanted_files import private_tag
 from elite_pipeline.toga2.client import Toga2Client

@@ -93,6 +93,10 @@ class Systems:
         """What TOGA 2 holds."""
         return self.toga2.store
 
+    def later_by(self, **length: float) -> None:
+        """Move the clock by which dead letters are due."""
+        self.later += timedelta(**length)
+
     @contextmanager
     def open(self, client: str = "elite", **options: Any) -> Iterator[FlowContext]:
         """Open what one run of one client works with."""

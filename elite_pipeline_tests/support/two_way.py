@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from elite_pipeline.errors import PipelineError
-from elite_pipeline.sandbox.toga2.clock import utc_now
+from elite_pipeline.sandbox.serving.clock import utc_now
 from elite_pipeline.sync.context import Options
 from elite_pipeline.sync.flows import run_flow
 from elite_pipeline.sync.results import FlowResult

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from elite_pipeline.sandbox.toga2.clock import utc_now
+from elite_pipeline.sandbox.serving.clock import utc_now
 from elite_pipeline.sandbox.togadesk.application import Application
 from elite_pipeline_tests.support.systems import Systems
 from elite_pipeline_tests.support.tickets import Desk, at

@@ -296,3 +296,28 @@ def test_the_example_that_ships_is_right() -> None:
     made = load_registry(example)
     assert made.problems == {}
     assert "elite" in made.names
+
+
+def freshservice(address: str, action: str) -> dict[str, Any]:
+    return {"freshservice__base_url": address, "freshservice__webhook_action": action}
+
+
+@pytest.mark.parametrize(
+    ("address", "action", "field"),
+    [
+        ("https://b.freshservice.com", "elite/webhook", "freshservice.webhook_action"),
+        ("https://A.freshservice.com/", "Wje/Webhook", "freshservice.base_url"),
+        ("https://a.freshservice.com:443", "Wje/Webhook", "freshservice.base_url"),
+    ],
+)
+def test_two_clients_do_not_share_a_freshservice(address: str, action: str, field: str) -> None:
+    made = registry(
+        elite=entry(**freshservice("https://a.freshservice.com", "Elite/Webhook")),
+        wje=entry(2, **freshservice(address, action)),
+        third=entry(3, **freshservice("https://c.freshservice.com", "Third/Webhook")),
+    )
+    assert list(made.clients) == ["third"]
+    assert made.problems["wje"] == (
+        f"r.yaml: client 'wje': {field}: expected a value of its own, but elite has the same one."
+    )
+    assert set(made.problems) == {"elite", "wje"}

@@ -46,6 +46,10 @@ def _description(definitions: dg.Definitions) -> dict[str, Any]:
             }
             for schedule in sorted(repository.schedule_defs, key=lambda one: one.name)
         },
+        "sensors": {
+            sensor.name: {"job": sensor.job_name, "status": sensor.default_status.value}
+            for sensor in sorted(repository.sensor_defs, key=lambda one: one.name)
+        },
     }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from elite_pipeline.sandbox.toga2 import Delay, FaultPlan, FaultRule, Shift, Status
+from elite_pipeline.sandbox.toga2 import Delay, FaultPlan, FaultRule, RequestInfo, Shift, Status
 from elite_pipeline.sandbox.toga2.clock import from_wire, to_wire
 from elite_pipeline.sandbox.toga2.query import split_query
 
@@ -37,7 +37,7 @@ def test_times_on_the_wire() -> None:
 
 
 def strike(plan: FaultPlan) -> Sequence[FaultRule]:
-    return plan.decide(plan.matching("GET", "/contacts", "elite"))
+    return plan.decide(plan.matching(RequestInfo("GET", "/contacts", "/contacts", (), "elite")))
 
 
 def test_the_first_rule_that_answers_wins() -> None:

@@ -243,3 +243,17 @@ def test_a_missing_registry_is_one_message(tmp_path: Path) -> None:
     settings = Settings(elite_pipeline_clients=tmp_path / "absent.yaml")
     with pytest.raises(ConfigurationError, match=r"absent\.yaml cannot be read"):
         _ = settings.registry
+
+
+def test_the_secret_of_webhooks_comes_from_the_environment_or_is_the_demos(
+    tmp_path: Path, client: Client
+) -> None:
+    given = {"ELITE_WEBHOOK_SECRET": " s3cret "}
+    real = own(tmp_path)
+    assert real.webhook_secret(client, given) == "s3cret"
+    missing: Mapping[str, str]
+    for missing in ({}, {"ELITE_WEBHOOK_SECRET": " "}):
+        with pytest.raises(ConfigurationError, match="ELITE_WEBHOOK_SECRET not set"):
+            real.webhook_secret(client, missing)
+        assert Settings().webhook_secret(client, missing) == demo.demo_webhook_secret("elite")
+    assert Settings().webhook_secret(client, given) == "s3cret"

@@ -1,8 +1,8 @@
 import pytest
 
 from elite_pipeline.errors import ConfigurationError
+from elite_pipeline.locks import lock_name
 from elite_pipeline.togadesk import connect
-from elite_pipeline.togadesk.locks import lock_name
 
 
 @pytest.mark.parametrize(

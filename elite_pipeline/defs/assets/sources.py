@@ -1,4 +1,4 @@
-"""The source systems in the lineage: what TOGA 2 and the helpdesk hold.
+"""The source systems in the lineage: what TOGA 2, the helpdesk and Freshservice hold.
 
 Nothing here is ever materialized.
 """
@@ -21,6 +21,11 @@ HELPDESK_REPLIES = dg.AssetKey([HELPDESK, "replies"])
 HELPDESK_COMMENTS = dg.AssetKey([HELPDESK, "comments"])
 HELPDESK_FILES = dg.AssetKey([HELPDESK, "files"])
 
+FRESHSERVICE = "freshservice"
+FRESHSERVICE_TICKETS = dg.AssetKey([FRESHSERVICE, "tickets"])
+FRESHSERVICE_CONVERSATIONS = dg.AssetKey([FRESHSERVICE, "conversations"])
+WEBHOOKS = dg.AssetKey([FRESHSERVICE, "webhooks"])
+
 _DESCRIPTIONS = {
     CONTACTS: "GET /contacts: the people on the clients' side.",
     UNITS: "GET /units: the things that the clients own.",
@@ -41,23 +46,45 @@ _HELPDESK_DESCRIPTIONS = {
     HELPDESK_FILES: "Table files, and the uploads folder: what hangs on replies.",
 }
 
+_FRESHSERVICE_DESCRIPTIONS = {
+    FRESHSERVICE_TICKETS: "GET /tickets: tickets with their own attachments.",
+    FRESHSERVICE_CONVERSATIONS: (
+        "GET /tickets/{id}/conversations: replies and notes, with their attachments."
+    ),
+    WEBHOOKS: (
+        "Table WorkerJobs: webhooks that were received and wait. Each is a hint that a ticket changed."
+    ),
+}
+
 
 def source_specs() -> list[dg.AssetSpec]:
     """Return the source systems' assets."""
-    return [
-        dg.AssetSpec(
-            key,
-            description=f"TOGA 2, the system of record. {description}",
-            group_name=TOGA2,
-            kinds={"api"},
-        )
-        for key, description in _DESCRIPTIONS.items()
-    ] + [
-        dg.AssetSpec(
-            key,
-            description=f"TOGaDesk, the helpdesk. {description}",
-            group_name=HELPDESK,
-            kinds={"mysql"},
-        )
-        for key, description in _HELPDESK_DESCRIPTIONS.items()
-    ]
+    return (
+        [
+            dg.AssetSpec(
+                key,
+                description=f"TOGA 2, the system of record. {description}",
+                group_name=TOGA2,
+                kinds={"api"},
+            )
+            for key, description in _DESCRIPTIONS.items()
+        ]
+        + [
+            dg.AssetSpec(
+                key,
+                description=f"TOGaDesk, the helpdesk. {description}",
+                group_name=HELPDESK,
+                kinds={"mysql"},
+            )
+            for key, description in _HELPDESK_DESCRIPTIONS.items()
+        ]
+        + [
+            dg.AssetSpec(
+                key,
+                description=f"Freshservice, the helpdesk of some clients. {description}",
+                group_name=FRESHSERVICE,
+                kinds={"api"},
+            )
+            for key, description in _FRESHSERVICE_DESCRIPTIONS.items()
+        ]
+    )

@@ -51,7 +51,7 @@ def _sync(
     from elite_pipeline.defs.metadata import result_metadata  # noqa: PLC0415 - see above
 
     try:
-        options = read_options(config.since, full=config.full)
+        options = config.further(read_options(config.since, full=config.full))
     except ChoiceError as error:
         # no failure of a system, and so of none of the three kinds
         raise dg.Failure(

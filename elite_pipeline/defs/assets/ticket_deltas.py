@@ -5,14 +5,16 @@ import dagster as dg
 from elite_pipeline.defs.assets import reference_data, sources
 from elite_pipeline.defs.assets.syncing import SyncResult, sync_partition
 from elite_pipeline.defs.checks import no_dead_letters
-from elite_pipeline.defs.config import SyncConfig
+from elite_pipeline.defs.config import FreshserviceConfig, SyncConfig
 from elite_pipeline.defs.resources import ClientSystems
 
 TOGADESK_TICKET_DELTAS = dg.AssetKey([reference_data.TOGADESK, "ticket_deltas"])
 TOGA2_TICKET_DELTAS = dg.AssetKey([sources.TOGA2, "ticket_deltas"])
+FRESHSERVICE_TICKET_DELTAS = dg.AssetKey([sources.TOGA2, "freshservice_ticket_deltas"])
 #: One for each direction: in the lineage both assets are called by the last part of their key.
 TO_TOGADESK = "tickets_to_togadesk"
 TO_TOGA2 = "tickets_to_toga2"
+FROM_FRESHSERVICE = "tickets_from_freshservice"
 
 
 def ticket_delta_assets(partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetsDefinition]:
@@ -23,6 +25,8 @@ def ticket_delta_assets(partitions: dg.PartitionsDefinition[str]) -> list[dg.Ass
         deps=[
             sources.TICKETS,
             sources.TICKET_NOTES,
+            # a run of everything carries in one go what has just come from there
+            FRESHSERVICE_TICKET_DELTAS,
             reference_data.CONTACTS,
             reference_data.UNITS,
             reference_data.TEAMS,
@@ -73,4 +77,29 @@ def ticket_delta_assets(partitions: dg.PartitionsDefinition[str]) -> list[dg.Ass
     ) -> SyncResult:
         return sync_partition(context, config, systems, flow="togadesk_to_toga2")
 
-    return [togadesk_ticket_deltas, toga2_ticket_deltas]
+    @dg.asset(
+        key=FRESHSERVICE_TICKET_DELTAS,
+        deps=[
+            sources.WEBHOOKS,
+            sources.FRESHSERVICE_TICKETS,
+            sources.FRESHSERVICE_CONVERSATIONS,
+        ],
+        description=(
+            "What changed in Freshservice: tickets that webhooks named and such as none told of, with "
+            "contact, category, team, all their conversations as notes, attachments and images "
+            "(POST and PATCH of tickets, notes, contacts, teams, categories and files). Each exactly "
+            "once: records carry Freshservice's id."
+        ),
+        group_name=FROM_FRESHSERVICE,
+        kinds={"api"},
+        partitions_def=partitions,
+        check_specs=[no_dead_letters(FRESHSERVICE_TICKET_DELTAS, partitions)],
+    )
+    def freshservice_ticket_deltas(
+        context: dg.AssetExecutionContext,
+        config: FreshserviceConfig,
+        systems: dg.ResourceParam[ClientSystems],
+    ) -> SyncResult:
+        return sync_partition(context, config, systems, flow="freshservice_to_toga2")
+
+    return [togadesk_ticket_deltas, toga2_ticket_deltas, freshservice_ticket_deltas]

@@ -9,8 +9,7 @@ against it, and a test can make it slow, broken and forgetful::
         requests.get(f"{toga2.base_url}/contacts", ...)
 """
 
-from elite_pipeline.sandbox.toga2.clients import SandboxClient, Settings
-from elite_pipeline.sandbox.toga2.faults import (
+from elite_pipeline.sandbox.serving.faults import (
     Action,
     CutBody,
     Delay,
@@ -23,9 +22,11 @@ from elite_pipeline.sandbox.toga2.faults import (
     Stall,
     Status,
 )
+from elite_pipeline.sandbox.serving.host import PortTakenError
+from elite_pipeline.sandbox.serving.recorder import RecordedRequest, RequestInfo
+from elite_pipeline.sandbox.toga2.clients import SandboxClient, Settings
 from elite_pipeline.sandbox.toga2.problems import RefusedError
-from elite_pipeline.sandbox.toga2.recorder import RecordedRequest, RequestInfo
-from elite_pipeline.sandbox.toga2.server import PortTakenError, Toga2Sandbox
+from elite_pipeline.sandbox.toga2.server import Toga2Sandbox
 from elite_pipeline.sandbox.toga2.store import Store
 
 __all__ = [

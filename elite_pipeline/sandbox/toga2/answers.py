@@ -2,39 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import format_datetime
 from types import EllipsisType
-from typing import Final
 
+from elite_pipeline.sandbox.serving.faults import MalformedRecord, Status
+from elite_pipeline.sandbox.serving.wire import Answer, Headers, bare_fault, retry_after
 from elite_pipeline.sandbox.toga2.documents import to_json
-from elite_pipeline.sandbox.toga2.faults import MalformedRecord, Status
-from elite_pipeline.sandbox.toga2.problems import RefusedError
-
-_JSON: Final = b"application/json"
-_HTML: Final = b"text/html; charset=utf-8"
-
-Headers = tuple[tuple[bytes, bytes], ...]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A status, a body and its headers.
-
-    Attributes:
-        status: The HTTP status.
-        body: The body as bytes.
-        content_type: The media type of the body.
-        headers: What else goes out.
-        uuids: The records of a list, in order.
-    """
-
-    status: int
-    body: bytes
-    content_type: bytes = _JSON
-    headers: Headers = ()
-    uuids: Sequence[str] = ()
+from elite_pipeline.sandbox.toga2.problems import INTERNAL, RefusedError
 
 
 def one(envelope: str, text: str, status: int = 200) -> Answer:
@@ -64,18 +37,9 @@ def refusal(refused: RefusedError) -> Answer:
 
 def fault(action: Status) -> Answer:
     """Return the answer that a fault puts in the place of the real one."""
-    headers: Headers = ()
-    if isinstance(action.retry_after, datetime):
-        moment = format_datetime(action.retry_after.astimezone(UTC), usegmt=True)
-        headers = ((b"retry-after", moment.encode()),)
-    elif action.retry_after is not None:
-        headers = ((b"retry-after", str(action.retry_after).encode()),)
-    if action.body == "empty":
-        return Answer(action.status, b"", _HTML, headers)
-    if action.body == "html":
-        page = f"<html><body><h1>{action.status}</h1><p>fault on request</p></body></html>"
-        return Answer(action.status, page.encode(), _HTML, headers)
-    return error(action.status, action.code, "fault on request", headers)
+    headers = retry_after(action.retry_after)
+    code = action.code or INTERNAL
+    return bare_fault(action) or error(action.status, code, "fault on request", headers)
 
 
 def with_malformed_record(answer: Answer, action: MalformedRecord) -> Answer:

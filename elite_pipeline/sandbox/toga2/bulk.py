@@ -11,8 +11,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
+from elite_pipeline.sandbox.serving.database import Database
 from elite_pipeline.sandbox.toga2.clock import to_wire
-from elite_pipeline.sandbox.toga2.database import Database
 from elite_pipeline.sandbox.toga2.documents import (
     encode_own,
     encode_refs,

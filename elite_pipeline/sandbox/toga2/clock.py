@@ -1,18 +1,9 @@
 """Times as TOGA 2 writes them: ``YYYY-MM-DD HH:MM:SS``, UTC, one-second resolution."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-#: Where the sandbox gets the present from: returns an aware time.
-Clock = Callable[[], datetime]
-
 FORMAT: Final = "%Y-%m-%d %H:%M:%S"
-
-
-def utc_now() -> datetime:
-    """Return the present as an aware UTC time."""
-    return datetime.now(UTC)
 
 
 def to_wire(moment: datetime) -> str:

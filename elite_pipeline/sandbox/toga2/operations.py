@@ -9,12 +9,12 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from elite_pipeline.sandbox.serving.recorder import RequestInfo
+from elite_pipeline.sandbox.serving.wire import Answer
 from elite_pipeline.sandbox.toga2 import answers, problems
-from elite_pipeline.sandbox.toga2.answers import Answer
 from elite_pipeline.sandbox.toga2.clients import SandboxClient
 from elite_pipeline.sandbox.toga2.problems import RefusedError
 from elite_pipeline.sandbox.toga2.query import no_parameters, parse_depth, parse_list_query
-from elite_pipeline.sandbox.toga2.recorder import RequestInfo
 from elite_pipeline.sandbox.toga2.routing import Doorkeeper, Target, methods_of
 from elite_pipeline.sandbox.toga2.schema import Resource
 from elite_pipeline.sandbox.toga2.store import Store

@@ -16,10 +16,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from elite_pipeline.sandbox.serving.clock import Clock, utc_now
+from elite_pipeline.sandbox.serving.database import Database
 from elite_pipeline.sandbox.toga2.bulk import bulk_insert
 from elite_pipeline.sandbox.toga2.clients import SandboxClient, Settings
-from elite_pipeline.sandbox.toga2.clock import Clock, to_wire, utc_now
-from elite_pipeline.sandbox.toga2.database import Database
+from elite_pipeline.sandbox.toga2.clock import to_wire
 from elite_pipeline.sandbox.toga2.documents import ROW_COLUMNS, Document, Row, reference_uuid
 from elite_pipeline.sandbox.toga2.query import ListQuery
 from elite_pipeline.sandbox.toga2.reading import (
@@ -31,6 +32,7 @@ from elite_pipeline.sandbox.toga2.reading import (
     render,
 )
 from elite_pipeline.sandbox.toga2.schema import RESOURCES, Resource
+from elite_pipeline.sandbox.toga2.tables import TABLES
 from elite_pipeline.sandbox.toga2.validation import CheckedBody, check_body
 from elite_pipeline.sandbox.toga2.writing import (
     change_record,
@@ -62,7 +64,7 @@ class Store:
         self.clients = {client.name: client for client in clients}
         self.settings = settings or Settings()
         self.clock = clock or utc_now
-        self._database = Database(path)
+        self._database = Database(path, name="toga2", tables=TABLES)
         self._scopes = self._open_scopes()
 
     def close(self) -> None:

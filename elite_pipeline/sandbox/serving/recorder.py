@@ -18,7 +18,7 @@ class RequestInfo:
         path: Its path below the base, e.g. ``/tickets/0b9c…``.
         route: The pattern that its path fits, e.g. ``/tickets/{uuid}``; the path itself if none does.
         query: Its parameters in order, decoded.
-        client: The name of the client whose uuid it carries, or ``None``.
+        client: The name of the client that it claims to be of, or ``None``.
     """
 
     method: str

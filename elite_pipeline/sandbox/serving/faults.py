@@ -2,7 +2,8 @@
 
 A :class:`FaultPlan` holds rules. A rule matches by method, route pattern and client, lets the first
 ``skip`` matches pass, then acts ``times`` times (or for ever), each time with ``probability``. The
-actions are plain descriptions; carrying them out is ``api``'s.
+actions are plain descriptions; carrying them out is ``application``'s. A sandbox may have actions of
+its own beside the ones that are here.
 """
 
 import threading
@@ -10,30 +11,42 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from elite_pipeline.sandbox.dice import Dice
+from elite_pipeline.sandbox.serving.recorder import RequestInfo
 
 #: How many records a rule remembers as already read, for :class:`Shift`.
 _REMEMBERED: Final = 20_000
 
 
 @dataclass(frozen=True)
-class Status:
+class Action:
+    """What happens to a request.
+
+    Attributes:
+        passes_on: Whether a request that it happened to is left to the rules after it.
+    """
+
+    passes_on: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Status(Action):
     """Answer with a status instead of the real answer.
 
     Attributes:
         status: The HTTP status.
         retry_after: The ``Retry-After`` header: seconds, or an aware time spelled as an HTTP date.
         body: ``json`` (the usual error envelope), ``html`` (as a proxy would answer) or ``empty``.
-        code: The ``EV-`` code of a JSON body.
+        code: The code in a JSON body, as the sandbox spells its codes.
         takes_effect: Whether the request is carried out before it is answered so.
     """
 
     status: int
     retry_after: int | datetime | None = None
     body: Literal["json", "html", "empty"] = "json"
-    code: str = "EV-99"
+    code: str | None = None
     takes_effect: bool = False
 
     def __post_init__(self) -> None:
@@ -42,7 +55,7 @@ class Status:
 
 
 @dataclass(frozen=True)
-class Stall:
+class Stall(Action):
     """Hold the connection open without an answer, then close it: the caller runs into its timeout.
 
     Attributes:
@@ -55,7 +68,7 @@ class Stall:
 
 
 @dataclass(frozen=True)
-class Drop:
+class Drop(Action):
     """Reset the connection at once, without an answer.
 
     Attributes:
@@ -66,7 +79,7 @@ class Drop:
 
 
 @dataclass(frozen=True)
-class CutBody:
+class CutBody(Action):
     """Carry the request out, and close the connection in the middle of its answer.
 
     Attributes:
@@ -77,12 +90,12 @@ class CutBody:
 
 
 @dataclass(frozen=True)
-class InvalidJson:
+class InvalidJson(Action):
     """Carry the request out, and answer with a body that is no JSON (its end is missing)."""
 
 
 @dataclass(frozen=True)
-class MalformedRecord:
+class MalformedRecord(Action):
     """Spoil one record of an answer; the store keeps it whole.
 
     Attributes:
@@ -95,33 +108,33 @@ class MalformedRecord:
 
 
 @dataclass(frozen=True)
-class Delay:
+class Delay(Action):
     """Answer late.
 
     Attributes:
         seconds: How much later.
     """
 
+    passes_on: ClassVar[bool] = True
     seconds: float
 
 
 @dataclass(frozen=True)
-class Shift:
+class Shift(Action):
     """Before a page is answered, touch records that earlier pages of the list have shown.
 
     Each moves to the end of a list in order of ``_updated``, and everything behind it moves up. With
     ``skip=k - 1`` the rule acts before page k.
 
     Attributes:
-        uuid: The record to touch, or ``None`` for random ones (by the rule's seed).
+        uuid: The record to touch (its id, where records have no uuid), or ``None`` for random ones
+            (by the rule's seed).
         count: How many random ones.
     """
 
+    passes_on: ClassVar[bool] = True
     uuid: str | None = None
     count: int = 1
-
-
-Action = Status | Stall | Drop | CutBody | InvalidJson | MalformedRecord | Delay | Shift
 
 
 @dataclass
@@ -132,7 +145,8 @@ class FaultRule:
         id: Its number within the plan.
         action: What happens.
         method: The HTTP method it is about, or ``None`` for all.
-        route: The route pattern it is about, e.g. ``/tickets/{uuid}``, or ``None`` for all.
+        route: The route pattern it is about, e.g. ``/tickets/{uuid}``, or a path, for one record;
+            ``None`` for all.
         client: The name of the client it is about, or ``None`` for all.
         times: How often it acts; ``None`` for ever.
         skip: How many matching requests pass first.
@@ -159,12 +173,12 @@ class FaultRule:
         self.dice = Dice(f"faults/{self.seed}")
         self.seen = deque(maxlen=_REMEMBERED)
 
-    def matches(self, method: str, route: str, client: str | None) -> bool:
+    def matches(self, request: RequestInfo) -> bool:
         """Say whether a request is one that this rule is about."""
         return (
-            self.method in (None, method)
-            and self.route in (None, route)
-            and self.client in (None, client)
+            self.method in (None, request.method)
+            and self.route in (None, request.route, request.path)
+            and self.client in (None, request.client)
         )
 
     def draw(self) -> bool:
@@ -215,8 +229,8 @@ class FaultPlan:
     ) -> FaultRule:
         """Add a rule and return it; its ``fired`` tells later how often it acted.
 
-        Of several rules that would act on one request the first does; a :class:`Shift` or
-        :class:`Delay` leaves the request to the rules after it.
+        Of several rules that would act on one request the first does; an action that passes on (a
+        :class:`Shift` or :class:`Delay`) leaves the request to the rules after it.
         """
         with self._lock:
             self._last_id += 1
@@ -252,11 +266,11 @@ class FaultPlan:
         with self._lock:
             self._rules = []
 
-    def matching(self, method: str, route: str, client: str | None) -> Sequence[FaultRule]:
+    def matching(self, request: RequestInfo) -> Sequence[FaultRule]:
         """Return the rules that are about a request."""
         if not self._rules:
             return ()
-        return [rule for rule in self._rules if rule.matches(method, route, client)]
+        return [rule for rule in self._rules if rule.matches(request)]
 
     def decide(self, matching: Sequence[FaultRule]) -> list[FaultRule]:
         """Return the rules that act on a request, of those that are about it."""
@@ -265,6 +279,6 @@ class FaultPlan:
             for rule in matching:
                 if rule.draw():
                     acting.append(rule)
-                    if not isinstance(rule.action, Shift | Delay):
+                    if not rule.action.passes_on:
                         break
         return acting

@@ -1,14 +1,14 @@
-"""The sandbox's own endpoints, ``/_sandbox/…``: its counters, faults and switches.
+"""A sandbox's own endpoints, ``/_sandbox/…``: its counters, faults and switches.
 
 They need no credentials and answer loopback alone: a request whose ``Host`` is another name is
 refused, so that a web page cannot reach them through a name that it points here.
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, fields
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -23,8 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from elite_pipeline.sandbox.toga2.clients import Settings
-from elite_pipeline.sandbox.toga2.faults import (
+from elite_pipeline.sandbox.serving.faults import (
     Action,
     CutBody,
     Delay,
@@ -37,10 +36,13 @@ from elite_pipeline.sandbox.toga2.faults import (
     Stall,
     Status,
 )
-from elite_pipeline.sandbox.toga2.recorder import Recorder
+from elite_pipeline.sandbox.serving.recorder import Recorder
 
-#: The actions by the word that names them in JSON and on the command line.
-ACTIONS: Final[dict[str, type[Action]]] = {
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+#: The actions that every sandbox has, by the word that names them in JSON and on the command line.
+ACTIONS: Final[Mapping[str, type[Action]]] = {
     "status": Status,
     "stall": Stall,
     "drop": Drop,
@@ -84,8 +86,26 @@ class FaultSpelling(BaseModel):
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def admin_routes(*, faults: FaultPlan, recorder: Recorder, settings: Settings) -> list[Route]:
-    """Return the routes of the sandbox's own endpoints."""
+def own_route(path: str, method: str, endpoint: Endpoint) -> Route:
+    """Return the route of one of a sandbox's own endpoints, guarded."""
+    return Route(f"/_sandbox/{path}", _guarded(endpoint), methods=[method])
+
+
+def own_routes(
+    *,
+    faults: FaultPlan,
+    recorder: Recorder,
+    settings: "DataclassInstance",
+    actions: Mapping[str, type[Action]] = ACTIONS,
+) -> list[Route]:
+    """Return the routes of the endpoints that every sandbox has.
+
+    Args:
+        faults: What goes wrong on request.
+        recorder: What was asked.
+        settings: The sandbox's switches, a dataclass whose fields are flags, numbers and words.
+        actions: The actions that it knows, by the words that name them.
+    """
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
@@ -98,11 +118,11 @@ def admin_routes(*, faults: FaultPlan, recorder: Recorder, settings: Settings) -
         return JSONResponse(recorder.summary())
 
     async def show_faults(_: Request) -> Response:
-        return JSONResponse({"faults": [rule_to_plain(rule) for rule in faults.rules]})
+        return JSONResponse({"faults": [rule_to_plain(rule, actions) for rule in faults.rules]})
 
     async def add_fault(request: Request) -> Response:
-        rule = add_from_plain(faults, await _body(request))
-        return JSONResponse({"fault": rule_to_plain(rule)}, 201)
+        rule = add_from_plain(faults, await body_of(request), actions)
+        return JSONResponse({"fault": rule_to_plain(rule, actions)}, 201)
 
     async def clear_faults(_: Request) -> Response:
         faults.clear()
@@ -112,21 +132,18 @@ def admin_routes(*, faults: FaultPlan, recorder: Recorder, settings: Settings) -
         return JSONResponse(asdict(settings))
 
     async def change_settings(request: Request) -> Response:
-        change_from_plain(settings, await _body(request))
+        change_from_plain(settings, await body_of(request))
         return JSONResponse(asdict(settings))
 
-    def route(path: str, method: str, endpoint: Endpoint) -> Route:
-        return Route(f"/_sandbox/{path}", _guarded(endpoint), methods=[method])
-
     return [
-        route("health", "GET", health),
-        route("stats", "GET", stats),
-        route("reset-stats", "POST", reset_stats),
-        route("faults", "GET", show_faults),
-        route("faults", "POST", add_fault),
-        route("faults", "DELETE", clear_faults),
-        route("settings", "GET", show_settings),
-        route("settings", "PATCH", change_settings),
+        own_route("health", "GET", health),
+        own_route("stats", "GET", stats),
+        own_route("reset-stats", "POST", reset_stats),
+        own_route("faults", "GET", show_faults),
+        own_route("faults", "POST", add_fault),
+        own_route("faults", "DELETE", clear_faults),
+        own_route("settings", "GET", show_settings),
+        own_route("settings", "PATCH", change_settings),
     ]
 
 
@@ -146,16 +163,21 @@ def _guarded(endpoint: Endpoint) -> Endpoint:
     return guarded
 
 
-async def _body(request: Request) -> dict[str, Any]:
+async def body_of(request: Request) -> dict[str, Any]:
+    """Return the JSON object in a request's body.
+
+    Raises:
+        ValueError: It is none.
+    """
     document = json.loads(await request.body())
     if not isinstance(document, dict):
         raise ValueError("the body must be a JSON object")
     return document
 
 
-def rule_to_plain(rule: FaultRule) -> dict[str, Any]:
+def rule_to_plain(rule: FaultRule, actions: Mapping[str, type[Action]] = ACTIONS) -> dict[str, Any]:
     """Spell a rule, with its counters, as plain data."""
-    kind = next(name for name, action in ACTIONS.items() if type(rule.action) is action)
+    kind = next(name for name, action in actions.items() if type(rule.action) is action)
     action = {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in asdict(rule.action).items()
@@ -164,7 +186,9 @@ def rule_to_plain(rule: FaultRule) -> dict[str, Any]:
     return plain | {"action": {"kind": kind, **action}}
 
 
-def add_from_plain(faults: FaultPlan, plain: dict[str, Any]) -> FaultRule:
+def add_from_plain(
+    faults: FaultPlan, plain: dict[str, Any], actions: Mapping[str, type[Action]] = ACTIONS
+) -> FaultRule:
     """Add a rule that is spelled as plain data.
 
     Raises:
@@ -174,40 +198,44 @@ def add_from_plain(faults: FaultPlan, plain: dict[str, Any]) -> FaultRule:
         rule = FaultSpelling.model_validate(plain)
     except ValidationError as error:
         raise ValueError(_first_of(error)) from None
-    kind = rule.action.get("kind")
-    if kind not in ACTIONS:
-        raise ValueError(f"action.kind must be one of: {', '.join(ACTIONS)}")
+    kind = str(rule.action.get("kind"))
+    if kind not in actions:
+        raise ValueError(f"action.kind must be one of: {', '.join(actions)}")
     values = {name: value for name, value in rule.action.items() if name != "kind"}
-    known = [field.name for field in fields(ACTIONS[kind])]
+    known = [field.name for field in fields(actions[kind])]
     for name in values:
         if name not in known:
             takes = ", ".join(known) or "nothing"
             raise ValueError(f"action {kind}: unknown key {name!r}; it takes: {takes}")
     try:
-        action: Action = TypeAdapter(ACTIONS[kind]).validate_python(values)
+        action: Action = TypeAdapter(actions[kind]).validate_python(values)
     except ValidationError as error:
         raise ValueError(f"action {kind}: {_first_of(error)}") from None
     return faults.add(action, **rule.model_dump(exclude={"action"}))
 
 
-def change_from_plain(settings: Settings, plain: dict[str, Any]) -> None:
+def change_from_plain(settings: "DataclassInstance", plain: dict[str, Any]) -> None:
     """Change settings that are named in plain data; all of them, or none.
 
     Raises:
         ValueError: A key is unknown, or a value does not fit.
     """
-    kinds = {field.name: field.type for field in fields(settings)}
-    values: dict[str, bool | float] = {}
+    hints = get_type_hints(type(settings))
+    kinds = {field.name: hints[field.name] for field in fields(settings)}
+    values: dict[str, Any] = {}
     for name, value in plain.items():
-        kind = kinds.get(name)
-        if kind is None:
+        if name not in kinds:
             raise ValueError(f"unknown setting {name!r}; there are: {', '.join(kinds)}")
+        kind = kinds[name]
         if kind is bool and not isinstance(value, bool):
             raise ValueError(f"{name} must be true or false")
         if kind is float and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise ValueError(f"{name} must be a number of seconds")
         if kind is float and value < 0:
             raise ValueError(f"{name} must not be negative")
+        if get_origin(kind) is Literal and value not in get_args(kind):
+            words = ", ".join(str(word) for word in get_args(kind))
+            raise ValueError(f"{name} must be one of: {words}")
         values[name] = value
     for name, value in values.items():
         setattr(settings, name, value)

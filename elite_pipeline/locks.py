@@ -3,7 +3,8 @@
 On MySQL and MariaDB the server holds them for a connection; on SQLite the operating system holds a
 file beside the database; for a database in memory they are locks of this process.
 
-What does not belong here: what is locked and why (``sync``).
+What does not belong here: what is locked and why (``sync``), and what a database's errors mean
+(``togadesk.failures``, ``ledger.database``).
 """
 
 import fcntl
@@ -14,14 +15,14 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import pymysql
 import sqlalchemy as sa
 
-from elite_pipeline.errors import SystemicError, TransientError
-from elite_pipeline.togadesk.failures import describe, translate
+from elite_pipeline.errors import PipelineError, SystemicError, TransientError
 
 PREFIX = "elite_pipeline."
 _LONGEST = 64
@@ -38,6 +39,23 @@ _in_memory: WeakKeyDictionary[sa.Engine, dict[str, threading.Lock]] = WeakKeyDic
 _in_memory_guard = threading.Lock()
 
 
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """The database that keeps the locks.
+
+    Attributes:
+        engine: Its connections.
+        place: What to call it, without a password.
+        setting: The variable that names it.
+        translate: Says what an error of its driver means.
+    """
+
+    engine: sa.Engine
+    place: str
+    setting: str
+    translate: Callable[[sa.exc.DBAPIError], PipelineError]
+
+
 def lock_name(database: str | None, name: str) -> str:
     """Return the server-wide name of a lock: its servers keep at most 64 characters."""
     full = f"{PREFIX}{database or ''}.{name}"
@@ -49,15 +67,16 @@ def lock_name(database: str | None, name: str) -> str:
 
 @contextmanager
 def hold(
-    engine: sa.Engine, name: str, wait_seconds: float, sleep: Callable[[float], None]
+    keeper: Keeper, name: str, wait_seconds: float, sleep: Callable[[float], None]
 ) -> Iterator[None]:
     """Hold a lock for the length of a ``with`` block.
 
     Raises:
         TransientError: Somebody else held it for all of ``wait_seconds``.
     """
+    engine = keeper.engine
     if engine.dialect.name != "sqlite":
-        with _on_server(engine, name, wait_seconds):
+        with _on_server(keeper, name, wait_seconds):
             yield
         return
     database = engine.url.database
@@ -65,7 +84,7 @@ def hold(
         with _in_process(engine, name, wait_seconds):
             yield
         return
-    with _beside_file(Path(database or ""), name, wait_seconds, sleep):
+    with _beside_file(keeper, Path(database or ""), name, wait_seconds, sleep):
         yield
 
 
@@ -76,24 +95,25 @@ def _refused(name: str, wait_seconds: float) -> TransientError:
 
 
 @contextmanager
-def _on_server(engine: sa.Engine, name: str, wait_seconds: float) -> Iterator[None]:
-    full = lock_name(engine.url.database, name)
-    with _connect(engine) as connection:
+def _on_server(keeper: Keeper, name: str, wait_seconds: float) -> Iterator[None]:
+    full = lock_name(keeper.engine.url.database, name)
+    with _connect(keeper) as connection:
         try:
             connection.execute(sa.text(f"SET SESSION wait_timeout = {_IDLE}"))
             obtained = _ask(connection, full, wait_seconds)
         except sa.exc.DBAPIError as error:
-            raise translate(error, url=engine.url, table=None) from None
+            raise keeper.translate(error) from None
         if not obtained:
             connection.invalidate()
             raise _refused(name, wait_seconds)
         try:
             yield
         finally:
-            _release(connection, full, describe(engine.url))
+            _release(connection, full, keeper.place)
 
 
-def _connect(engine: sa.Engine) -> sa.Connection:
+def _connect(keeper: Keeper) -> sa.Connection:
+    engine = keeper.engine
     try:
         try:
             return _autocommitting(engine)
@@ -102,9 +122,9 @@ def _connect(engine: sa.Engine) -> sa.Connection:
             engine.dispose()
             return _autocommitting(engine)
     except sa.exc.DBAPIError as error:
-        raise translate(error, url=engine.url, table=None) from None
+        raise keeper.translate(error) from None
     except pymysql.MySQLError:
-        raise TransientError(f"The connection to {describe(engine.url)} was lost.") from None
+        raise TransientError(f"The connection to {keeper.place} was lost.") from None
 
 
 def _autocommitting(engine: sa.Engine) -> sa.Connection:
@@ -141,7 +161,7 @@ def _release(connection: sa.Connection, full: str, place: str) -> None:
 
 @contextmanager
 def _beside_file(
-    database: Path, name: str, wait_seconds: float, sleep: Callable[[float], None]
+    keeper: Keeper, database: Path, name: str, wait_seconds: float, sleep: Callable[[float], None]
 ) -> Iterator[None]:
     slug = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:80]
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -151,8 +171,8 @@ def _beside_file(
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise SystemicError(
-            f"The helpdesk's database {database} cannot be used: {error.strerror} ({path.parent}). "
-            "Check TOGADESK_DATABASE_URL, and that its folder exists and can be written to."
+            f"{keeper.place[:1].upper()}{keeper.place[1:]} cannot be used: {error.strerror} "
+            f"({path.parent}). Check {keeper.setting}, and that its folder exists and can be written to."
         ) from None
     try:
         waited = 0.0

@@ -1,15 +1,7 @@
-"""The SQLite file behind the sandbox: its tables, and connections that threads can share a file by.
+"""The SQLite file behind a sandbox, and connections that threads can share it by.
 
-Built for a million records and for speed. A record's own fields are one JSON text (``own``), written
-once and handed out as it is; what a list is filtered or ordered by lies beside it in columns:
-
-* ``records`` has one row per record; its references to others are a JSON fragment of their own
-  (``refs``: ``"contact":{"uuid":"…"},"unit":null``), so that a page at ``depth=1`` is an index range
-  read and string joining, and a deeper one needs to parse the references only;
-* ``lookups`` answers equality filters on custom fields, references and the fields marked ``indexed``;
-* ``contents`` holds the bytes of files.
-
-The file is in WAL mode: one process may fill it while another serves it.
+The file is in WAL mode: one process may fill it while another serves it. Which tables it has is the
+matter of the sandbox that it is of.
 """
 
 import sqlite3
@@ -20,26 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS scopes (
-    id INTEGER PRIMARY KEY, client TEXT NOT NULL, route TEXT NOT NULL, UNIQUE (client, route)
-);
-CREATE TABLE IF NOT EXISTS records (
-    id INTEGER PRIMARY KEY, scope INTEGER NOT NULL, uuid TEXT NOT NULL, created TEXT NOT NULL,
-    updated TEXT NOT NULL, parent TEXT, raw INTEGER NOT NULL DEFAULT 0, own TEXT NOT NULL,
-    refs TEXT NOT NULL DEFAULT ''
-);
-CREATE UNIQUE INDEX IF NOT EXISTS records_uuid ON records (scope, uuid);
-CREATE INDEX IF NOT EXISTS records_updated ON records (scope, updated, uuid);
-CREATE INDEX IF NOT EXISTS records_parent ON records (scope, parent, created, uuid)
-    WHERE parent IS NOT NULL;
-CREATE TABLE IF NOT EXISTS lookups (
-    scope INTEGER NOT NULL, field TEXT NOT NULL, value TEXT NOT NULL, record INTEGER NOT NULL,
-    PRIMARY KEY (scope, field, value, record)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS contents (record INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
-"""
-
 _BUSY_SECONDS: Final = 30.0
 
 
@@ -48,18 +20,23 @@ class Database:
 
     Without a path the file is a temporary one, gone with :meth:`close`; it is not an in-memory
     database, because those make readers wait for writers.
+
+    Args:
+        path: Where the file is, or ``None`` for a temporary one.
+        name: What a temporary one is called.
+        tables: The statements that make its tables, where they are missing.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self._folder = None if path else tempfile.TemporaryDirectory(prefix="toga2-sandbox-")
-        self.path = path or Path(self._folder.name if self._folder else "") / "toga2.sqlite"
+    def __init__(self, path: Path | None, *, name: str, tables: str) -> None:
+        self._folder = None if path else tempfile.TemporaryDirectory(prefix=f"{name}-sandbox-")
+        self.path = path or Path(self._folder.name if self._folder else "") / f"{name}.sqlite"
         self._durable = path is not None
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
         self._write_lock = threading.Lock()
         self._list_lock = threading.Lock()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.connection().executescript(_TABLES)
+        self.connection().executescript(tables)
 
     def connection(self) -> sqlite3.Connection:
         """Return this thread's connection (autocommit; see :meth:`writing` for transactions)."""

@@ -1,0 +1,1 @@
+"""Freshservice: its client, its models, the wire spelling."""

@@ -1,0 +1,514 @@
+"""What changes in Freshservice stands in TOGA 2: tickets, conversations, files, and once only."""
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from elite_pipeline.errors import SystemicError, TransientError
+from elite_pipeline.sandbox.freshservice import Drop, MalformedAttachment, Status, WrongSize
+from elite_pipeline_tests.support.service_desk import ServiceDesk
+
+pytestmark = pytest.mark.parametrize("helpdesk", ["sqlite"], indirect=True)
+
+
+def writes(desk: ServiceDesk) -> list[Any]:
+    return [one for one in desk.systems.toga2.requests if one.method != "GET"]
+
+
+def assert_quiet(desk: ServiceDesk) -> None:
+    """Telling of every ticket again changes nothing anywhere (sync.md 10.3, 10.10)."""
+    before = desk.state()
+    for ticket in desk.tickets():
+        desk.hint(int(ticket["c_eliteTicketId"]))
+    desk.systems.toga2.reset_stats()
+    result = desk.sync()
+    assert writes(desk) == []
+    assert result.failed == 0
+    assert desk.state() == before
+
+
+class TestCarrying:
+    def test_ticket_stands_with_all_that_it_names(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        path = next(one for one in account.categories if len(one) == 3)
+        group = account.groups[0]
+        number = account.new_ticket(
+            "Café is closed ☕", "<div>Since <b>nine</b></div>", category=path, group_id=group,
+            priority=4, status=3,
+        )  # fmt: skip
+        service_desk.hint(number)
+
+        result = service_desk.sync()
+
+        made = service_desk.ticket(number)
+        assert (made["subject"], made["description"]) == (
+            "Café is closed ☕",
+            "<div>Since <b>nine</b></div>",
+        )
+        assert (made["status"], made["priority"]) == ("PENDING", "URGENT")
+        assert made["contact"]["c_eliteUserId"] == str(account.requesters[0])
+        assert made["ticketTeam"]["c_eliteGroupId"] == str(group)
+        assert made["ticketCategory"]["name"] == path[-1].strip()
+        assert made["ticketCategory"]["parent"]["name"] == path[-2].strip()
+        assert (result.created, result.failed) == (1, 0)
+        assert service_desk.rows() == ["DONE"]
+        assert_quiet(service_desk)
+
+    def test_conversations_become_notes_in_the_order_of_time(
+        self, service_desk: ServiceDesk
+    ) -> None:
+        account = service_desk.account
+        service_desk.sandbox.settings.conversation_order = "newest"
+        number = account.new_ticket()
+        account.reply(number, "<div>One</div>")
+        account.reply(number, "<div>Two, for us</div>", private=True)
+        account.reply(number, "<div>Three</div>", author=account.agents[0])
+        service_desk.hint(number)
+
+        service_desk.sync()
+
+        notes = service_desk.notes(number)
+        assert [(note["isExternal"], note["body"]) for note in notes] == [
+            (True, "<div>One</div>"),
+            (False, "<div>Two, for us</div>"),
+            (True, "<div>Three</div>"),
+        ]
+        assert all(note["authorEmail"] for note in notes)
+        assert_quiet(service_desk)
+
+    def test_all_pages_of_conversations_are_read(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        number = account.new_ticket()
+        for place in range(105):
+            account.reply(number, f"<div>{place}</div>")
+        service_desk.hint(number)
+        service_desk.sync()
+        bodies = [note["body"] for note in service_desk.notes(number)]
+        assert bodies == [f"<div>{place}</div>" for place in range(105)]
+
+    def test_hints_fold_into_one_fetch_a_ticket(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        numbers = [account.new_ticket() for _ in range(4)]
+        for _ in range(10):
+            for number in numbers:
+                service_desk.hint(number)
+        service_desk.sync()
+        sandbox = service_desk.sandbox
+        assert sandbox.count(route="/tickets/{id}") == 4
+        assert sandbox.count(route="/tickets/{id}/conversations") == 4
+        assert sandbox.count(route="/requesters/{id}") == 1
+        assert service_desk.rows() == ["DONE"] * 40
+
+    def test_trash_and_spam_are_counted_and_not_carried(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        numbers = [account.new_ticket() for _ in range(3)]
+        account.delete(numbers[0])
+        account.spam(numbers[1])
+        for number in numbers:
+            service_desk.hint(number)
+        result = service_desk.sync()
+        assert result.details["tickets in the trash"] == 1
+        assert result.details["tickets marked as spam"] == 1
+        assert [one["c_eliteTicketId"] for one in service_desk.tickets()] == [str(numbers[2])]
+        assert service_desk.rows() == ["DONE"] * 3
+
+    def test_what_was_carried_before_it_went_to_the_trash_stays(
+        self, service_desk: ServiceDesk
+    ) -> None:
+        account = service_desk.account
+        number = account.new_ticket("Kept")
+        service_desk.hint(number)
+        service_desk.sync()
+        account.delete(number)
+        service_desk.hint(number)
+        service_desk.sync()
+        assert service_desk.ticket(number)["subject"] == "Kept"
+
+    def test_merged_ticket_is_closed_and_its_notes_stand_once(
+        self, service_desk: ServiceDesk
+    ) -> None:
+        account = service_desk.account
+        one, other = account.new_ticket("One"), account.new_ticket("Other")
+        account.reply(one, "<div>Mine</div>")
+        account.merge(one, other)
+        service_desk.hint(one)
+        service_desk.hint(other)
+        service_desk.sync()
+        assert service_desk.ticket(one)["status"] == "CLOSED"
+        assert [note["isExternal"] for note in service_desk.notes(one)] == [True, False]
+        assert_quiet(service_desk)
+
+
+class TestChanges:
+    def test_what_changes_in_freshservice_follows(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        number = account.new_ticket("Before")
+        reply = account.reply(number, "<div>Tpyo</div>")
+        service_desk.hint(number)
+        service_desk.sync()
+        account.update(number, subject="After", status=4)
+        account.edit_reply(reply, body="<div>Typo</div>")
+        service_desk.hint(number)
+        result = service_desk.sync()
+        made = service_desk.ticket(number)
+        assert (made["subject"], made["status"]) == ("After", "RESOLVED")
+        assert [note["body"] for note in service_desk.notes(number)] == ["<div>Typo</div>"]
+        assert result.updated == 1
+        assert_quiet(service_desk)
+
+    def test_replayed_webhook_undoes_nothing_that_people_did_elsewhere(
+        self, service_desk: ServiceDesk
+    ) -> None:
+        account = service_desk.account
+        number = account.new_ticket()
+        service_desk.hint(number)
+        service_desk.sync()
+        uuid = service_desk.ticket(number)["uuid"]
+        service_desk.systems.toga2_store.update(
+            "elite", "tickets", uuid, {"status": "CLOSED", "subject": "Renamed here"}
+        )
+        service_desk.hint(number)
+        service_desk.sync()
+        made = service_desk.ticket(number)
+        assert (made["status"], made["subject"]) == ("CLOSED", "Renamed here")
+
+    def test_note_follows_into_privacy_and_out_of_it(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        number = account.new_ticket()
+        reply = account.reply(number)
+        seen = []
+        for private in (False, True, False):
+            account.edit_reply(reply, private=private)
+            service_desk.hint(number)
+            service_desk.sync()
+            seen += [note["isExternal"] for note in service_desk.notes(number)]
+        assert seen == [True, False, True]
+
+    def test_private_conversation_is_never_public_even_if_somebody_made_it_so(
+        self, service_desk: ServiceDesk
+    ) -> None:
+        account = service_desk.account
+        number = account.new_ticket()
+        account.reply(number, private=True)
+        service_desk.hint(number)
+        service_desk.sync()
+        (note,) = service_desk.notes(number)
+        service_desk.systems.toga2_store.update(
+            "elite", "ticket-notes", note["uuid"], {"isExternal": True}
+        )
+        service_desk.hint(number)
+        service_desk.sync()
+        assert [note["isExternal"] for note in service_desk.notes(number)] == [False]
+
+    def test_status_without_counterpart_is_one_dead_letter(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        number = account.new_ticket(status=9)
+        account.reply(number)
+        service_desk.hint(number)
+        service_desk.sync()
+        assert service_desk.letters() == [("status", "permanent", False)]
+        assert len(service_desk.notes(number)) == 1
+        assert service_desk.rows() == ["DONE"]
+        account.set_status(number, 5)
+        service_desk.hint(number)
+        service_desk.systems.later_by(minutes=5)
+        service_desk.sync()
+        assert service_desk.letters() == []
+        assert service_desk.ticket(number)["status"] == "CLOSED"
+
+
+class TestFiles:
+    def test_attachments_of_ticket_and_conversation_arrive(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        number = account.new_ticket(files=[("log.txt", b"one"), ("log.txt", b"other")])
+        account.reply(number, files=[("image001.png", b"\x89PNG 1"), ("empty.bin", b"")])
+        service_desk.hint(number)
+        service_desk.sync()
+        assert service_desk.files_of(service_desk.carrier(number)) == [
+            ("log.txt", b"one"),
+            ("log.txt", b"other"),
+        ]
+        (note,) = service_desk.notes(number)
+        assert service_desk.files_of(note) == [("empty.bin", b""), ("image001.png", b"\x89PNG 1")]
+        assert account.leaks == 0
+        assert_quiet(service_desk)
+        assert service_desk.sandbox.count(route="/attachments/{id}") == 4
+
+    @pytest.mark.parametrize("place", ["description", "reply"])
+    def test_embedded_image_points_at_the_stored_file(
+        self, service_desk: ServiceDesk, place: str
+    ) -> None:
+        account = service_desk.account
+        image = ("shot.png", b"\x89PNG 2")
+        number = account.new_ticket(images=[image] if place == "description" else [])
+        if place == "reply":
+            account.reply(number, images=[image])
+        service_desk.hint(number)
+        service_desk.sync()
+        if place == "reply":
+            (note,) = service_desk.notes(number)
+            text = note["body"]
+        else:
+            note = service_desk.carrier(number)
+            text = service_desk.ticket(number)["description"]
+        ((_, content),) = service_desk.files_of(note)
+        assert content == b"\x89PNG 2"
+        (link,) = note["ticketNoteFiles"]
+        assert f"/files/{link['file']['uuid']}" in text
+        assert "token=" not in text
+        assert "attachment" not in text.partition("src=")[2].partition(">")[0].partition(" ")[0]
+        assert_quiet(service_desk)
+
+    def test_expired_link_is_listed_again_once(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        number = account.new_ticket()
+        account.reply(number, files=[("a.txt", b"a")])
+        service_desk.hint(number)
+        service_desk.sandbox.fault(Status(403), route="/attachments/{id}")
+        result = service_desk.sync()
+        assert result.failed == 0
+        (note,) = service_desk.notes(number)
+        assert service_desk.files_of(note) == [("a.txt", b"a")]
+        assert service_desk.sandbox.count(route="/tickets/{id}/conversations") == 2
+
+    def test_link_that_is_expired_twice_waits_for_the_next_run(
+        self, service_desk: ServiceDesk
+    ) -> None:
+        account = service_desk.account
+        number = account.new_ticket()
+        reply = account.reply(number, files=[("a.txt", b"a")])
+        attachment = account.attachments(reply)[0].id
+        account.reply(number, "<div>Later</div>")
+        service_desk.sandbox.fault(Status(403), route="/attachments/{id}", times=2)
+        service_desk.hint(number)
+        service_desk.sync()
+        assert service_desk.letters() == [
+            (f"attachment {attachment} of conversation {reply}", "transient", False)
+        ]
+        # the rest of the ticket went on, and its row is done: the letter knows what lacks
+        assert len(service_desk.notes(number)) == 2
+        assert service_desk.rows() == ["DONE"]
+        service_desk.systems.later_by(minutes=5)
+        service_desk.sync()
+        assert service_desk.letters() == []
+        assert service_desk.files_of(service_desk.notes(number)[0]) == [("a.txt", b"a")]
+
+    def test_image_that_does_not_come_is_put_in_later(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        number = account.new_ticket()
+        account.reply(number, "<div>See</div>", images=[("shot.png", b"\x89PNG 3")])
+        service_desk.sandbox.fault(Status(503), route="/attachments/{id}", times=3)
+        service_desk.hint(number)
+        service_desk.sync()
+        (note,) = service_desk.notes(number)
+        assert 'src=""' in note["body"]
+        assert [kind for _, kind, _ in service_desk.letters()] == ["transient"]
+        service_desk.systems.later_by(minutes=5)
+        service_desk.sync()
+        (note,) = service_desk.notes(number)
+        (link,) = note["ticketNoteFiles"]
+        assert f"/files/{link['file']['uuid']}" in note["body"]
+        assert service_desk.letters() == []
+        assert_quiet(service_desk)
+
+
+class TestBadInput:
+    def test_row_that_names_no_ticket_is_dead_and_stays_so(self, service_desk: ServiceDesk) -> None:
+        number = service_desk.account.new_ticket()
+        service_desk.hint("not a ticket at all")
+        service_desk.hint(f'{{"ticket_id": "INC-{number}", "subject": "a "quote" breaks it"}}')
+        result = service_desk.sync()
+        assert service_desk.rows() == ["DEAD", "DONE"]
+        assert result.details["webhooks that name no ticket"] == 1
+        assert any("--status DEAD" in remark for remark in result.remarks)
+        assert service_desk.sync().details.get("webhooks", 0) == 0
+
+    def test_ticket_that_is_gone_is_one_dead_letter(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        gone, fine = account.new_ticket(), account.new_ticket()
+        account.vanish(gone)
+        service_desk.hint(gone)
+        service_desk.hint(fine)
+        result = service_desk.sync()
+        assert result.failed == 1
+        assert service_desk.letters() == [(f"ticket {gone}", "permanent", False)]
+        assert service_desk.rows() == ["FAILED", "DONE"]
+        assert service_desk.ticket(fine)
+        # nothing is due: nothing is asked
+        service_desk.sandbox.reset_stats()
+        service_desk.sync()
+        assert service_desk.sandbox.requests == []
+
+    def test_failed_row_is_tried_again_when_due(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        number = account.new_ticket()
+        service_desk.sandbox.fault(Status(503), route="/tickets/{id}", times=3)
+        service_desk.hint(number)
+        service_desk.sync()
+        assert service_desk.rows() == ["FAILED"]
+        assert service_desk.tickets() == []
+        service_desk.systems.later_by(minutes=5)
+        service_desk.sync()
+        assert service_desk.rows() == ["DONE"]
+        assert service_desk.letters() == []
+        assert service_desk.ticket(number)
+
+    @pytest.mark.parametrize(
+        ("fault", "kind"),
+        [
+            (
+                MalformedAttachment(changes={"attachment_url": "https://files.example.com/a.txt"}),
+                "permanent",
+            ),
+            (MalformedAttachment(changes={"name": None}), "permanent"),
+            (MalformedAttachment(changes={"size": 50 << 20}), "permanent"),
+            (WrongSize(), "transient"),
+            (WrongSize(by=5), "transient"),
+        ],
+    )
+    def test_file_that_cannot_be_carried_is_one_dead_letter(
+        self, service_desk: ServiceDesk, fault: Any, kind: str
+    ) -> None:
+        account = service_desk.account
+        number = account.new_ticket()
+        account.reply(number, files=[("a.txt", b"a")])
+        account.reply(number, "<div>Goes on</div>")
+        route = "/attachments/{id}" if isinstance(fault, WrongSize) else None
+        service_desk.sandbox.fault(fault, route=route, times=None)
+        service_desk.hint(number)
+        service_desk.sync()
+        assert [found for _, found, _ in service_desk.letters()] == [kind]
+        assert [note["body"] for note in service_desk.notes(number)][1:] == ["<div>Goes on</div>"]
+        assert service_desk.rows() == ["DONE"]
+
+    def test_ticket_that_the_key_may_not_see_is_one_dead_letter(
+        self, service_desk: ServiceDesk
+    ) -> None:
+        account = service_desk.account
+        hidden, fine = account.new_ticket(), account.new_ticket()
+        service_desk.sandbox.fault(Status(403), route=f"/tickets/{hidden}", times=None)
+        service_desk.hint(hidden)
+        service_desk.hint(fine)
+        service_desk.sync()
+        assert service_desk.letters() == [(f"ticket {hidden}", "permanent", False)]
+        assert service_desk.ticket(fine)
+
+    def test_refused_key_stops_the_run_and_leaves_the_rows(self, service_desk: ServiceDesk) -> None:
+        service_desk.hint(service_desk.account.new_ticket())
+        service_desk.sandbox.fault(Status(401), times=None)
+        with pytest.raises(SystemicError, match="credentials are refused"):
+            service_desk.sync()
+        assert service_desk.rows() == ["PENDING"]
+        assert service_desk.letters() == []
+
+
+class TestLostAnswers:
+    """Whatever is written into TOGA 2, its answer may be lost; then it is there all the same."""
+
+    def play(self, desk: ServiceDesk) -> None:
+        account = desk.account
+        path = next(one for one in account.categories if len(one) == 3)
+        first = account.new_ticket(
+            "One", files=[("a.txt", b"a"), ("a.txt", b"b")], images=[("i.png", b"1")], category=path,
+            group_id=account.groups[0],
+        )  # fmt: skip
+        account.reply(first, "<div>Public</div>", files=[("c.txt", b"c")])
+        account.reply(first, "<div>Private</div>", private=True, images=[("j.png", b"2")])
+        second = account.new_ticket("Two", requester=account.requesters[1])
+        account.reply(second, "<div>Other</div>")
+        for ticket in (first, second):
+            desk.hint(ticket)
+
+    def until_quiet(self, desk: ServiceDesk) -> None:
+        for _ in range(6):
+            try:
+                result = desk.sync()
+            except TransientError:
+                continue
+            desk.systems.later_by(hours=7)
+            if not result.failed and not result.dead_letters.waiting:
+                return
+        raise AssertionError(f"not quiet: {desk.letters()}")
+
+    @pytest.mark.parametrize("takes_effect", [False, True], ids=["before", "after"])
+    @pytest.mark.parametrize("method", ["POST", "PATCH"])
+    def test_every_write_once(
+        self, service_desk: ServiceDesk, method: str, takes_effect: bool
+    ) -> None:
+        files = service_desk.systems.toga2_store.count("elite", "files")
+        self.play(service_desk)
+        lost = 0
+        while True:
+            # each write in turn, until there is none left to be lost
+            rule = service_desk.systems.toga2.faults.add(
+                Drop(takes_effect=takes_effect), method=method, times=3, skip=lost
+            )
+            with suppress(SystemicError):
+                service_desk.sync()
+            service_desk.systems.later_by(hours=7)
+            service_desk.systems.toga2.faults.remove(rule.id)
+            if not rule.fired:
+                break
+            lost += 1
+        self.until_quiet(service_desk)
+        assert lost or method == "PATCH"
+        one, two = sorted(service_desk.tickets(), key=lambda ticket: ticket["subject"])
+        first, second = int(one["c_eliteTicketId"]), int(two["c_eliteTicketId"])
+        assert service_desk.files_of(service_desk.carrier(first)) == [
+            ("a.txt", b"a"),
+            ("a.txt", b"b"),
+            ("i.png", b"1"),
+        ]
+        notes = service_desk.notes(first)
+        assert [note["isExternal"] for note in notes] == [True, False]
+        assert [service_desk.files_of(note) for note in notes] == [
+            [("c.txt", b"c")],
+            [("j.png", b"2")],
+        ]
+        assert [note["body"] for note in service_desk.notes(second)] == ["<div>Other</div>"]
+        assert service_desk.systems.toga2_store.count("elite", "files") - files == 5
+        for route in ("contacts", "ticket-teams", "ticket-categories"):
+            keys = [
+                value
+                for record in service_desk.keyed(route)
+                for name, value in record.items()
+                if name.startswith("c_elite") and value
+            ]
+            assert len(keys) == len(set(keys))
+        assert_quiet(service_desk)
+
+
+class TestSweep:
+    def test_sweep_finds_what_no_webhook_told(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        numbers = [account.new_ticket(age_seconds=600) for _ in range(3)]
+        result = service_desk.sweep()
+        carried = sorted(int(one["c_eliteTicketId"]) for one in service_desk.tickets())
+        assert carried == numbers
+        assert result.details["tickets listed by the sweep"] == 3
+        assert result.watermark_after is not None
+
+    def test_nothing_new_costs_the_list_alone(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        for _ in range(3):
+            account.new_ticket(age_seconds=600)
+        service_desk.sweep()
+        service_desk.sandbox.reset_stats()
+        service_desk.systems.toga2.reset_stats()
+        service_desk.sweep()
+        assert [one.route for one in service_desk.sandbox.requests] == ["/tickets"]
+        assert writes(service_desk) == []
+
+    def test_what_webhooks_told_is_not_fetched_again(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        number = account.new_ticket(age_seconds=600)
+        service_desk.sweep()
+        account.reply(number)
+        service_desk.clock.later += timedelta(seconds=10)
+        service_desk.hint(number)
+        service_desk.sync()
+        service_desk.sandbox.reset_stats()
+        service_desk.sweep()
+        assert [one.route for one in service_desk.sandbox.requests] == ["/tickets"]
