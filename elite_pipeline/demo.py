@@ -21,6 +21,9 @@ DEFAULT_TOGA2_PORT = 8002
 DEFAULT_FRESHSERVICE_PORT = 8092
 DEFAULT_WEBHOOKS_PORT = 8093
 DEFAULT_DAGSTER_PORT = 3000
+#: Things that people do in the demo's Freshservice in a minute.
+DEFAULT_TRAFFIC = "3"
+MOST_TRAFFIC = 600
 
 _NAMESPACE = uuid.UUID("6a0fb2c4-58a7-4d0c-93d6-0f6f6a3ed0a1")
 
@@ -53,6 +56,24 @@ def demo_freshservice_key(client: str) -> str:
 def demo_webhook_secret(client: str) -> str:
     """Return the secret that a client's webhooks carry in the demo; no secret either."""
     return str(uuid.uuid5(_NAMESPACE, f"{client}/webhook"))
+
+
+def traffic_per_minute() -> float:
+    """Return how much happens in the demo's Freshservice in a minute (``DEMO_TRAFFIC``); 0: nothing.
+
+    Raises:
+        ConfigurationError: It is not such a number.
+    """
+    text = os.environ.get("DEMO_TRAFFIC") or DEFAULT_TRAFFIC
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= MOST_TRAFFIC:
+        raise ConfigurationError(
+            f"DEMO_TRAFFIC: expected a number from 0 to {MOST_TRAFFIC}, not {text!r}."
+        )
+    return number
 
 
 def is_supervised() -> bool:

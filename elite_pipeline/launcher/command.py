@@ -31,13 +31,14 @@ def demo() -> None:
     webhooks = read_port("WEBHOOKS_PORT", "the receiver of webhooks", made_up.DEFAULT_WEBHOOKS_PORT)
     dagster = read_port("DAGSTER_PORT", "Dagster's page", made_up.DEFAULT_DAGSTER_PORT)
     ports = _Ports(toga2, freshservice, webhooks, dagster)
+    traffic = made_up.traffic_per_minute()
     workspace, instance = _checkout_file("workspace.yaml"), _checkout_file("dagster.yaml")
     folder = DemoFolder(made_up.demo_dir())
     with folder.locked() as lock:
         check_ports((dagster, toga2))
         with Supervisor(hold_fds=(lock,)) as supervisor:
             try:
-                launch = _Launch(folder, supervisor, ports)
+                launch = _Launch(folder, supervisor, ports, traffic)
                 launch.prepare(instance)
                 launch.start(workspace)
                 supervisor.watch()
@@ -73,10 +74,13 @@ class _Ports:
 class _Launch:
     """One start of the demo, step by step."""
 
-    def __init__(self, folder: DemoFolder, supervisor: Supervisor, ports: _Ports) -> None:
+    def __init__(
+        self, folder: DemoFolder, supervisor: Supervisor, ports: _Ports, traffic: float
+    ) -> None:
         self._folder = folder
         self._supervisor = supervisor
         self._ports = ports
+        self._traffic = traffic
         self._environ = steps.demo_environment(
             folder, ports=(ports.toga2, ports.freshservice, ports.webhooks, ports.dagster)
         )
@@ -130,11 +134,11 @@ class _Launch:
             click.echo(f"Marked {lost} run(s) as canceled that the last stop cut short.")
         if first:
             self._submit_first_runs(location)
-        # only now: what people do from here on is told to somebody who stores it
-        self._supervisor.start(
-            self._child("traffic", "The service desk", steps.traffic_command(ports.freshservice))
-        )
         click.echo(self._summary(under_way=first))
+        if self._traffic:
+            # only now: what people do from here on is told to somebody who stores it
+            command = steps.traffic_command(ports.freshservice, self._traffic)
+            self._supervisor.start(self._child("traffic", "The service desk", command))
 
     def _loaded_location(self) -> Location:
         deadline = time.monotonic() + _START_TIMEOUT

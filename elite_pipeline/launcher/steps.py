@@ -37,8 +37,6 @@ _TOGA2 = (*_SANDBOX, "toga2")
 _FRESHSERVICE = (*_SANDBOX, "freshservice")
 #: The plan of the sandbox's account, as the demo's registry has it.
 _PLAN = "pro"
-#: How often somebody does something at the service desk, per minute.
-_TRAFFIC = "3"
 #: Minutes: for as long as the demo is up.
 _A_YEAR = "525600"
 #: The client that has Freshservice.
@@ -120,11 +118,11 @@ def freshservice_command(folder: DemoFolder, port: Port, receiver: Port) -> tupl
     )
 
 
-def traffic_command(port: Port) -> tuple[str, ...]:
+def traffic_command(port: Port, per_minute: float) -> tuple[str, ...]:
     """Return what lets a service desk work in the sandbox's Freshservice."""
     return (
         *(*_FRESHSERVICE, "traffic", "--port", str(port.number)),
-        *("--client", _SERVICE_DESK, "--per-minute", _TRAFFIC, "--minutes", _A_YEAR),
+        *("--client", _SERVICE_DESK, "--per-minute", f"{per_minute:g}", "--minutes", _A_YEAR),
     )
 
 

@@ -55,12 +55,17 @@ class Demo:
         self.folder = folder
         self.output = folder.with_name("output.txt")
         self.dagster_port, self.toga2_port = free_port(), free_port()
+        self.freshservice_port = free_port()
         self.environ = {
             # without coverage: measuring Dagster's own processes would take them minutes to start
             **{name: value for name, value in os.environ.items() if not name.startswith("COV")},
             "DEMO_DIR": str(folder),
             "DAGSTER_PORT": str(self.dagster_port),
             "TOGA2_PORT": str(self.toga2_port),
+            "FRESHSERVICE_PORT": str(self.freshservice_port),
+            "WEBHOOKS_PORT": str(free_port()),
+            # what happens there happens when a test wants it
+            "DEMO_TRAFFIC": "0",
         }
         self.process = self.start()
 
@@ -137,6 +142,28 @@ class Demo:
             check=True,
         )
         return done.stdout
+
+    def work_in_freshservice(self, count: int) -> str:
+        """Let the service desk on Freshservice do some things at once; return what it did."""
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "elite_pipeline.cli", "sandbox", "freshservice", "traffic"),
+                *("--client", "elite", "--burst", str(count), "--seed", "7"),
+                *("--port", str(self.freshservice_port)),
+            ],
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def webhooks(self) -> dict[str, int]:
+        """Return how many rows of the inbox there are, by status."""
+        with closing(
+            sqlite3.connect(self.folder / "elite_pipeline.sqlite", timeout=30)
+        ) as database:
+            return dict(database.execute("SELECT status, count(*) FROM WorkerJobs GROUP BY status"))
 
     def sync_tickets(self, client: str) -> dict[str, int]:
         """Run the job of tickets once; return what it wrote, by asset and count, where it did."""
@@ -226,6 +253,17 @@ def test_first_sync_is_under_way_edits_arrive_and_ctrl_c_ends_everything(demo: D
             == expected
         ),
         "a schedule brings the edits over",
+    )
+    # and what happens in Freshservice goes through TOGA 2 into the helpdesk
+    before = demo.helpdesk("SELECT count(*) FROM tickets WHERE clientid = 1")[0][0]
+    assert demo.work_in_freshservice(12).count("ticket ") >= 12
+    demo.eventually(
+        lambda: set(demo.webhooks()) == {"DONE"} and sum(demo.webhooks().values()) >= 12,
+        "the sensor sees the webhooks, and a run carries what they name",
+    )
+    demo.eventually(
+        lambda: demo.helpdesk("SELECT count(*) FROM tickets WHERE clientid = 1")[0][0] > before,
+        "a schedule brings the new tickets into the helpdesk",
     )
     demo.stop()
     assert demo.process.returncode == 0

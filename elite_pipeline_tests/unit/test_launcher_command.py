@@ -97,7 +97,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
         "Launch": [dict(LAUNCHED), LAUNCHED | {"ctrl-c": True}],
     }
     monkeypatch.setenv("DEMO_DIR", str(stage.folder.root))
-    for variable in ("DAGSTER_PORT", "TOGA2_PORT"):
+    for variable in ("DAGSTER_PORT", "TOGA2_PORT", "FRESHSERVICE_PORT", "WEBHOOKS_PORT"):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             monkeypatch.setenv(variable, str(probe.getsockname()[1]))
@@ -108,12 +108,30 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     def toga2_command(folder: DemoFolder, port: Port) -> Sequence[str]:
         return (sys.executable, "-c", PAGE, str(port.number), "-", "0", "{}")
 
+    def freshservice_command(folder: DemoFolder, port: Port, receiver: Port) -> Sequence[str]:
+        return toga2_command(folder, port)
+
+    def receiver_command(port: Port) -> Sequence[str]:
+        return (sys.executable, "-c", PAGE, str(port.number), "-", "0", "{}")
+
+    def traffic_command(port: Port, per_minute: float) -> Sequence[str]:
+        (stage.folder.root / "traffic").write_text(f"{per_minute:g}")
+        return (sys.executable, "-c", "import signal; signal.pause()")
+
     def dagster_command(workspace: Path, port: Port) -> Sequence[str]:
         script = json.dumps(stage.answers)
         pid = str(os.getpid())
         return (sys.executable, "-c", PAGE, str(port.number), str(stage.asked), pid, script)
 
-    for stand_in in (fill_steps, toga2_command, dagster_command):
+    stand_ins = (
+        fill_steps,
+        toga2_command,
+        freshservice_command,
+        receiver_command,
+        traffic_command,
+        dagster_command,
+    )
+    for stand_in in stand_ins:
         monkeypatch.setattr(steps, stand_in.__name__, stand_in)
     return stage
 
@@ -133,6 +151,19 @@ def test_a_first_start_fills_launches_every_client_and_ends_on_ctrl_c(stage: Sta
     ]
     assert tags == [[{"key": "dagster/partition", "value": name}] for name in ("elite", "wje")]
     assert (stage.folder.dagster_home / "dagster.yaml").exists()
+
+
+def test_the_service_desk_works_as_much_as_is_wanted(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.answers["Launch"] = [dict(LAUNCHED)]
+    stage.answers["LostRuns"] = [NO_LOST_RUNS]
+    monkeypatch.setenv("DEMO_TRAFFIC", "many")
+    assert "DEMO_TRAFFIC: expected a number from 0 to 600" in failure(stage, ConfigurationError)
+    stage.answers["Launch"] = [dict(LAUNCHED), LAUNCHED | {"ctrl-c": True}]
+    monkeypatch.setenv("DEMO_TRAFFIC", "0")
+    assert stage.demo().exit_code == 0
+    assert not (stage.folder.root / "traffic").exists()
 
 
 def test_a_second_start_keeps_the_data_and_frees_what_was_cut_short(stage: Stage) -> None:
