@@ -6,7 +6,7 @@ One client that cannot be served, because its entry is broken or its secret miss
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from uuid import uuid4
 
 from elite_pipeline.assembly import require_a_demo
@@ -17,6 +17,7 @@ from elite_pipeline.inbox.exchanges import Observer
 from elite_pipeline.inbox.receiver import Receiver
 from elite_pipeline.observability.call_log import CallLog
 from elite_pipeline.observability.call_log_rows import RowMaker
+from elite_pipeline.observability.sentry import open_sentry
 from elite_pipeline.own_tables import connect as connect_own
 from elite_pipeline.settings import Settings
 from elite_pipeline.transport import Redactor
@@ -72,6 +73,8 @@ def open_receiver(
         require_a_demo(settings)
     redactor = _redactor(settings)
     with ExitStack() as stack:
+        report = stack.enter_context(closing(open_sentry(settings)))
+        stack.enter_context(report.run("", "webhooks"))
         observers: dict[str, Observer] = {}
         if (url := settings.client_logs_url) is not None:
             rows = RowMaker(redactor, transaction_id=str(uuid4()), instance_id=socket.gethostname())
@@ -87,7 +90,9 @@ def open_receiver(
                 observers[client] = log.add
         inbox = Inbox(settings.pipeline_url, timeout_seconds=_STORE_TIMEOUT)
         stack.callback(inbox.close)
-        yield Receiver(entrances, inbox, redact=redactor, observers=observers, tell=tell)
+        yield Receiver(
+            entrances, inbox, redact=redactor, observers=observers, tell=tell, report=report
+        )
 
 
 def _redactor(settings: Settings) -> Redactor:

@@ -24,6 +24,14 @@ _CHARSET = re.compile(
     r"utf-(?:16|32)(?:-[lb]e)?|iso8859-\d{1,2}|cp125\d|shift_jis|euc_(?:jp|kr)|gb(?:k|18030|2312)|big5|koi8-[ru]"
 )
 _CHARSET_PARAMETER = re.compile(r"charset\s*=\s*\"?([\w.:-]{1,40})", re.IGNORECASE)
+#: How each kind of compression is undone; ``deflate`` is sent with a header and without one.
+_WINDOWS = {
+    "gzip": (zlib.MAX_WBITS | 16,),
+    "x-gzip": (zlib.MAX_WBITS | 16,),
+    "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS),
+}
+#: Parts that a gzip may have; each costs a look at all that follow.
+_MOST_MEMBERS = 32
 #: Byte order marks of encodings in which ASCII is not itself; the longer one first.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -145,17 +153,33 @@ def unpacked(body: bytes, headers: Mapping[str, str]) -> bytes:
     Raises:
         TooLargeError: What is in it is larger than it may be.
     """
-    if headers.get("content-encoding", "").strip().lower() not in {"gzip", "x-gzip", "deflate"}:
-        return body
-    # 32: of either kind
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
-    try:
-        text = unpacker.decompress(body, MOST_BYTES + 1)
-    except zlib.error:
-        return body
-    if len(text) > MOST_BYTES:
-        raise TooLargeError
-    return text if unpacker.eof else body
+    for window in _WINDOWS.get(headers.get("content-encoding", "").strip().lower(), ()):
+        try:
+            return _unpacked(body, window)
+        except zlib.error:
+            continue
+    return body
+
+
+def _unpacked(body: bytes, window: int) -> bytes:
+    """Return what is in a compressed body, all of it or nothing.
+
+    Raises:
+        TooLargeError: It is larger than it may be.
+        zlib.error: It is not compressed this way, or not whole.
+    """
+    text = b""
+    for _ in range(_MOST_MEMBERS):
+        unpacker = zlib.decompressobj(window)
+        text += unpacker.decompress(body, MOST_BYTES + 1 - len(text))
+        if len(text) > MOST_BYTES:
+            raise TooLargeError
+        if not unpacker.eof:
+            break
+        body = unpacker.unused_data
+        if not body:
+            return text
+    raise zlib.error
 
 
 def as_text(body: bytes, headers: Mapping[str, str]) -> tuple[str, str]:

@@ -17,10 +17,17 @@ _SHORT = 500
 
 
 def read(headers: Iterable[RawHeader]) -> dict[str, str]:
-    """Return headers as text; one that came several times, joined."""
+    """Return headers as text; one that came several times, joined.
+
+    Values are UTF-8 where they can be, else Latin-1: so a secret with letters beyond ASCII is recognised.
+    """
     found: dict[str, str] = {}
     for raw_name, raw_value in headers:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        name = raw_name.decode("latin-1")
+        try:
+            value = raw_value.decode("utf-8")
+        except UnicodeDecodeError:
+            value = raw_value.decode("latin-1")
         found[name] = f"{found[name]}, {value}" if name in found else value
     return found
 

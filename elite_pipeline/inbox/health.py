@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from elite_pipeline.errors import PipelineError
+from elite_pipeline.inbox.writer import unforeseen
 
 logger = logging.getLogger(__name__)
 
@@ -19,12 +20,12 @@ class Health:
 
     Args:
         check: Raises what storing a row would.
-        tell: Told why rows cannot be stored.
+        failed: Told why rows cannot be stored.
     """
 
-    def __init__(self, check: Callable[[], None], tell: Callable[[str], None]) -> None:
+    def __init__(self, check: Callable[[], None], failed: Callable[[PipelineError], None]) -> None:
         self._check = check
-        self._tell = tell
+        self._failed = failed
         # a thread of its own: the one that stores rows may be stuck
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="healthz")
         self._asking: asyncio.Task[bool] | None = None
@@ -45,9 +46,10 @@ class Health:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._check)
         except PipelineError as error:
-            self._tell(f"webhooks: healthz: rows cannot be stored: {error}")
+            self._failed(error)
             return False
-        except Exception:
+        except Exception as error:
             logger.exception("healthz: an unforeseen failure")
+            self._failed(unforeseen(error))
             return False
         return True

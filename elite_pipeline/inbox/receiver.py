@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from elite_pipeline.errors import PipelineError
+from elite_pipeline.errors import PipelineError, TransientError
 from elite_pipeline.inbox import bodies, headers
 from elite_pipeline.inbox.entrances import Entrance, Entrances
 from elite_pipeline.inbox.exchanges import Observer, exchange_of
@@ -72,6 +72,7 @@ class Receiver:
         redact: Takes every known secret out of a text.
         observers: Client -> told of each of its webhooks, refused ones included; must not wait.
         tell: Told of what an operator should know.
+        report: Told of failures to store, with tags that say where; the same at most once a minute.
 
     Attributes:
         app: The ASGI application; its lifespan ends when all that it took is stored.
@@ -85,15 +86,17 @@ class Receiver:
         redact: Callable[[str], str],
         observers: Mapping[str, Observer] | None = None,
         tell: Callable[[str], None] = logger.warning,
+        report: Callable[[Exception, Mapping[str, str]], None] | None = None,
     ) -> None:
         self._entrances = entrances
         self._inbox = inbox
         self._redact = redact
         self._observers = observers or {}
         self._seldom = Seldom(tell)
+        self._report = report
         self._room = bodies.Room(ROOM_BYTES, ROOM_SECONDS)
         self._writer = Writer(inbox.add_all)
-        self._health = Health(inbox.check_storing, self._seldom)
+        self._health = Health(inbox.check_storing, self._failed)
         self.app = Starlette(
             routes=[
                 # also with a slash: a sender that is sent on to another address may not go there
@@ -183,7 +186,7 @@ class Receiver:
                 webhook = Webhook(
                     entrance.action, payload, headers.kept(given, encoding, self._redact)
                 )
-                await self._stored(webhook)
+                await self._stored(webhook, entrance.client)
         except bodies.TooLargeError:
             raise _RefusalError(413, f"Expected at most {bodies.MOST_BYTES} bytes.") from None
         except bodies.TooSlowError:
@@ -197,18 +200,22 @@ class Receiver:
             raise _unavailable("Too much at once.") from None
         return _Answer(200, {"uuid": webhook.uuid})
 
-    async def _stored(self, webhook: Webhook) -> None:
+    async def _stored(self, webhook: Webhook, client: str) -> None:
         try:
             async with asyncio.timeout(STORE_SECONDS):
                 await self._writer.put(webhook)
-        except PipelineError as error:
-            self._seldom(
-                f"webhooks: rows cannot be stored; senders are told to come again: {error}"
-            )
-            raise _unavailable("The row could not be stored.") from None
         except TimeoutError:
-            self._seldom(
-                f"webhooks: the database ({self._inbox.place}) took longer than {STORE_SECONDS:g} s; "
-                "senders are told to come again."
-            )
+            place, limit = self._inbox.place, f"{STORE_SECONDS:g} s"
+            late = f"The pipeline's own database ({place}) took longer than {limit}."
+            self._failed(TransientError(late), client)
             raise _unavailable("The row could not be stored in time.") from None
+        except PipelineError as error:
+            self._failed(error, client)
+            raise _unavailable("The row could not be stored.") from None
+
+    def _failed(self, error: PipelineError, client: str = "") -> None:
+        """Tell why rows cannot be stored; of no client's in particular where healthz found it out."""
+        what = "senders are told to come again" if client else "healthz says so"
+        if self._seldom(f"webhooks: rows cannot be stored; {what}: {error}") and self._report:
+            tags = {"client": client, "flow": "webhooks", "kind": error.kind, "state": "not stored"}
+            self._report(error, tags)

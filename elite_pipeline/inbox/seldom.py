@@ -24,13 +24,14 @@ class Seldom:
         self._clock = clock
         self._told: dict[str, float] = {}
 
-    def __call__(self, sentence: str) -> None:
-        """Tell a sentence."""
+    def __call__(self, sentence: str) -> bool:
+        """Tell a sentence; return whether it was told."""
         now = self._clock()
         told = self._told.get(sentence)
         if told is not None and now - told < PAUSE_SECONDS:
-            return
+            return False
         if len(self._told) >= _MOST:
             self._told.clear()
         self._told[sentence] = now
         self._tell(sentence)
+        return True

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import sqlalchemy as sa
 
-from elite_pipeline.errors import PipelineError, database_error_kind
+from elite_pipeline.errors import PipelineError, SystemicError, database_error_kind
 from elite_pipeline.inbox.rows import Webhook
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Writer:
         One whose caller stops waiting before its turn came is not stored.
 
         Raises:
-            PipelineError: The database failed. What is stored is not known.
+            PipelineError: It could not be stored, as far as is known.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = (webhook, done)
@@ -97,23 +97,30 @@ class Writer:
             else:
                 done.set_exception(error)
 
-    async def _stored(self, webhooks: Sequence[Webhook]) -> Exception | None:
+    async def _stored(self, webhooks: Sequence[Webhook]) -> PipelineError | None:
         """Return why webhooks could not be stored; None: they are committed."""
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._store, webhooks)
         except PipelineError as error:
             return error
         except Exception as error:
-            # a defect; who waits must be told all the same
+            # a defect; who waits must be told all the same, and may find it mended later
             logger.exception("webhooks could not be stored")
-            return error
+            return unforeseen(error)
         return None
 
 
-def _is_of_all(error: Exception) -> bool:
+def unforeseen(error: Exception) -> SystemicError:
+    """Return what is told of a defect: its own words may be anybody's."""
+    failure = SystemicError(f"an unforeseen {type(error).__name__}")
+    failure.__cause__ = error
+    return failure
+
+
+def _is_of_all(error: PipelineError) -> bool:
     """Tell whether it is the database that failed, and not a row that it refused."""
     cause = error.__cause__
-    if not isinstance(error, PipelineError) or not isinstance(cause, sa.exc.DBAPIError):
+    if not isinstance(cause, sa.exc.DBAPIError):
         return False
     arguments = cause.orig.args if cause.orig is not None else ()
     number = arguments[0] if arguments and isinstance(arguments[0], int) else None

@@ -6,18 +6,21 @@ import json
 import socket
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 import requests
+import sqlalchemy as sa
 
 from elite_pipeline.inbox import Inbox, Webhook, bodies, protocol, receiver
 from elite_pipeline_tests.support.call_logs import LogDatabase
 from elite_pipeline_tests.support.helpdesks import Opener
 from elite_pipeline_tests.support.ledgers import LEDGER_PARAMS, empty_database
 from elite_pipeline_tests.support.receivers import GOOD, SECRETS, Running, running
+from elite_pipeline_tests.support.sentry_collector import Collector
 from elite_pipeline_tests.support.waiting import wait_until
 
 MIB = 1 << 20
@@ -122,10 +125,18 @@ def test_any_body_is_kept_without_losing_a_byte(
 
 def test_secrets_in_any_header_are_not_kept(here: Running) -> None:
     wje = SECRETS["WJE_WEBHOOK_SECRET"]
-    headers = {**GOOD, "Cookie": "a=hidden", "X-Pasted": f"key {wje}", "X-Api-Key": "hidden"}
+    headers = {
+        **GOOD,
+        "Cookie": "a=hidden",
+        "X-Pasted": f"key {wje}",
+        "X-Api-Key": "hidden",
+        # with a letter beyond ASCII, as UTF-8
+        "X-Own": GOOD["X-Webhook-Secret"],
+    }
     assert here.post(headers=headers).status_code == 200
     (row,) = here.rows()
-    assert json.loads(row["headers"])["x-pasted"] == "key [redacted]"
+    kept = json.loads(row["headers"])
+    assert (kept["x-pasted"], kept["x-own"]) == ("key [redacted]", "[redacted]")
     assert "hidden" not in row["headers"]
 
 
@@ -276,6 +287,69 @@ def test_one_row_that_is_refused_spoils_no_other(
             thread.join()
         assert statuses == {body: 503 if body == b"poison" else 200 for body in sent}
     assert len(here.rows()) == 21
+
+
+def test_what_nobody_foresaw_is_said_reported_and_does_not_last(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collector: Collector
+) -> None:
+    add_all = Inbox.add_all
+
+    def with_a_defect(inbox: Inbox, webhooks: Sequence[Webhook]) -> None:
+        if any("poison" in webhook.payload for webhook in webhooks):
+            raise RuntimeError(f"a defect at {webhooks[0].payload}")
+        add_all(inbox, webhooks)
+
+    monkeypatch.setattr(Inbox, "add_all", with_a_defect)
+    with running(tmp_path, url, monkeypatch, SENTRY_DSN=collector.dsn) as here:
+        for _ in range(5):
+            answer = here.post(b"poison")
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+        assert here.post(b"sound").status_code == 200
+        assert here.told == [
+            "webhooks: rows cannot be stored; senders are told to come again: an unforeseen RuntimeError"
+        ]
+    assert [row["payload"] for row in here.rows()] == ["sound"]
+    # told of once, not at every webhook
+    assert collector.tags() == [
+        {"client": "elite", "flow": "webhooks", "kind": "systemic", "state": "not stored"}
+    ]
+    assert "poison" not in collector.raw
+
+
+def test_a_database_that_takes_too_long_stores_nothing_later(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(tmp_path, url, monkeypatch) as here:
+        assert here.post(b"before").status_code == 200
+        monkeypatch.setattr(receiver, "STORE_SECONDS", 0.5)
+        with table_held(url):
+            # the first is with the database, the second waits for its turn
+            for body in (b"first", b"second"):
+                answer = here.post(body)
+                assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+        monkeypatch.setattr(receiver, "STORE_SECONDS", 30.0)
+        assert here.post(b"after").status_code == 200
+        assert len(here.told) == 1
+        assert "took longer than 0.5 s" in here.told[0]
+    payloads = [row["payload"] for row in here.rows()]
+    # of the first nobody can know; who gave up waiting for his turn is not stored behind his back
+    assert [payload for payload in payloads if payload != "first"] == ["before", "after"]
+
+
+@contextmanager
+def table_held(url: str) -> Iterator[None]:
+    """Let nobody else write rows."""
+    engine = sa.create_engine(url)
+    on_file = engine.dialect.name == "sqlite"
+    with engine.connect() as connection:
+        connection.exec_driver_sql(
+            "BEGIN EXCLUSIVE" if on_file else "LOCK TABLES `WorkerJobs` WRITE"
+        )
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql("ROLLBACK" if on_file else "UNLOCK TABLES")
+    engine.dispose()
 
 
 def test_healthz_tells_whether_rows_can_be_stored_and_stores_none(here: Running) -> None:

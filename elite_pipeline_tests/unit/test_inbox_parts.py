@@ -104,11 +104,24 @@ def test_a_compressed_body_is_unpacked_and_no_bomb_is() -> None:
     body = b'{"id": 5}' * 100
     assert bodies.unpacked(gzip.compress(body), {"content-encoding": "gzip"}) == body
     assert bodies.unpacked(zlib.compress(body), {"content-encoding": "deflate"}) == body
-    for broken in (b"no gzip", gzip.compress(body)[:-9]):
+    bare = zlib.compress(body)[2:-4]
+    assert bodies.unpacked(bare, {"content-encoding": "deflate"}) == body
+    parts = gzip.compress(b"one, ") + gzip.compress(b"two")
+    assert bodies.unpacked(parts, {"content-encoding": " GZIP"}) == b"one, two"
+    for broken in (
+        b"",
+        b"no gzip",
+        gzip.compress(body)[:-9],
+        gzip.compress(body) + b"and more",
+        gzip.compress(b"") * 1_000,
+    ):
         assert bodies.unpacked(broken, {"content-encoding": "gzip"}) == broken
     assert bodies.unpacked(body, {"content-encoding": "br"}) == body
-    with pytest.raises(bodies.TooLargeError):
-        bodies.unpacked(gzip.compress(b"a" * (50 << 20)), {"content-encoding": "gzip"})
+    half = gzip.compress(b"a" * (bodies.MOST_BYTES // 2))
+    assert len(bodies.unpacked(half * 2, {"content-encoding": "gzip"})) == bodies.MOST_BYTES
+    for bomb in (gzip.compress(b"a" * (50 << 20)), half * 3):
+        with pytest.raises(bodies.TooLargeError):
+            bodies.unpacked(bomb, {"content-encoding": "gzip"})
 
 
 def test_headers_are_kept_without_secrets() -> None:
@@ -124,15 +137,19 @@ def test_headers_are_kept_without_secrets() -> None:
             (b"x-pasted", b'hunter2"hunter2'),
             (b"x-payload-encoding", b"made up"),
             (b"x-latin", b"\xfc"),
+            (b"x-pasted-latin", "a sécret".encode("latin-1")),
+            (b"x-pasted-utf-8", "a sécret".encode()),
         ]
     )
-    kept = headers.kept(given, "latin-1", Redactor(['hunter2"hunter2']))
+    kept = headers.kept(given, "latin-1", Redactor(['hunter2"hunter2', "sécret"]))
     assert json.loads(kept) == {
         "host": "x",
         "x-a": "1, 2",
         "x-pasted": "[redacted]",
         "x-payload-encoding": "latin-1",
         "x-latin": "ü",
+        "x-pasted-latin": "a [redacted]",
+        "x-pasted-utf-8": "a [redacted]",
     }
 
 
