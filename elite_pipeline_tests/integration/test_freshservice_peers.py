@@ -38,7 +38,7 @@ def account(sandbox: FreshserviceSandbox) -> Account:
     return sandbox.account()
 
 
-def run(*command: str, **options: Any) -> str:
+def run(*command: str, folder: Path | None = None) -> str:
     """Return what a peer prints; it may not go by a proxy or a configuration of this machine."""
     assert _BIN.exists(), "the peers' environment is missing: `make test` makes it"
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
@@ -49,7 +49,7 @@ def run(*command: str, **options: Any) -> str:
         timeout=240,
         check=False,
         env=kept,
-        **options,
+        cwd=folder,
     )
     assert done.returncode == 0, done.stderr[-4000:]
     printed: str = done.stdout
@@ -82,7 +82,7 @@ def test_the_singer_tap_reads_everything(
         ),
         encoding="utf-8",
     )
-    output = run("tap-freshservice", "--config", str(config), cwd=tmp_path)
+    output = run("tap-freshservice", "--config", str(config), folder=tmp_path)
     messages = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     records: dict[str, list[dict[str, Any]]] = {}
     for message in messages:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import requests
@@ -35,7 +34,7 @@ def desk(account: Account) -> Desk:
     return Desk(account)
 
 
-def walked(desk: Desk, path: str, key: str, **parameters: Any) -> list[int]:
+def walked(desk: Desk, path: str, key: str, **parameters: str | int) -> list[int]:
     """Return the ids of a list, all its pages followed by their links."""
     found: list[int] = []
     url: str | None = f"{desk.account.api_url}{path}"

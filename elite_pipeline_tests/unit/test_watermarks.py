@@ -73,7 +73,7 @@ def test_the_names_are_the_documented_ones() -> None:
     assert watermarks.TICKETS == "TOGADESK_LAST_TICKET_INTEGRATION_DATETIME"
     assert watermarks.TOGADESK_TICKETS == "TOGA_LAST_TICKET_INTEGRATION_DATETIME"
     assert watermarks.CONTACTS == "TOGADESK_LAST_CONTACT_INTEGRATION_DATETIME"
-    assert len(set(watermarks.ALL)) == len(watermarks.ALL) == 7
+    assert len(set(watermarks.ALL)) == len(watermarks.ALL) == 8
 
 
 @pytest.mark.parametrize("value", [None, "", "soon", "2026-06-01", "2026-06-01T00:00:00", "0"])

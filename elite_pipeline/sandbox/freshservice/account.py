@@ -268,7 +268,7 @@ class Account(Roster):
     @property
     def tickets(self) -> list[int]:
         """The numbers of its tickets, the deleted ones and spam included."""
-        return [record.id for record in self._store.all(self.name, "ticket")]
+        return self._store.ids(self.name, "ticket")
 
     def ticket(self, ticket: int) -> Record:
         """Return a ticket as it is stored.

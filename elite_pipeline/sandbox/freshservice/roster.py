@@ -101,17 +101,17 @@ class Roster:
     @property
     def requesters(self) -> list[int]:
         """The ids of its requesters."""
-        return [record.id for record in self._store.all(self.name, "requester")]
+        return self._store.ids(self.name, "requester")
 
     @property
     def agents(self) -> list[int]:
         """The ids of its agents."""
-        return [record.id for record in self._store.all(self.name, "agent")]
+        return self._store.ids(self.name, "agent")
 
     @property
     def groups(self) -> list[int]:
         """The ids of its groups."""
-        return [record.id for record in self._store.all(self.name, "group")]
+        return self._store.ids(self.name, "group")
 
     def record(self, kind: Kind, record: int) -> Record | None:
         """Return a record of any kind, if there is one."""
@@ -120,6 +120,10 @@ class Roster:
     def records(self, kind: Kind, *, since: float | None = None) -> list[Record]:
         """Return all records of a kind, by id; only those updated at or after a time, if one is given."""
         return self._store.all(self.name, kind, since=since)
+
+    def newest(self, kind: Kind, count: int) -> list[Record]:
+        """Return the records of a kind that have the highest ids, those with the highest last."""
+        return self._store.newest(self.name, kind, count)
 
     def _now(self) -> float:
         return self._clock().timestamp()

@@ -114,6 +114,21 @@ class Store:
             (account, kind, float("-inf") if since is None else since),
         )
 
+    def newest(self, account: str, kind: Kind, count: int) -> list[Record]:
+        """Return the records of a kind that have the highest ids, those with the highest last."""
+        found = self._select(
+            f"SELECT {_COLUMNS} FROM records"
+            " WHERE account = ? AND kind = ? ORDER BY id DESC LIMIT ?",
+            (account, kind, count),
+        )
+        return found[::-1]
+
+    def ids(self, account: str, kind: Kind) -> list[int]:
+        """Return the ids of the records of a kind, in order."""
+        statement = "SELECT id FROM records WHERE account = ? AND kind = ? ORDER BY id"
+        rows = self._database.connection().execute(statement, (account, kind))
+        return [number for (number,) in rows]
+
     def content(self, account: str, attachment: int) -> bytes:
         """Return the bytes of an attachment.
 

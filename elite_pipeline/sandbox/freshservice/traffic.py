@@ -20,6 +20,8 @@ from elite_pipeline.sandbox.freshservice.links import ImageStyle
 
 #: How many of the youngest tickets people are busy with.
 _BUSY_WITH: Final = 25
+#: Among how many of the youngest these are looked for.
+_LOOKED_AT: Final = 100
 
 
 class Traffic:
@@ -149,7 +151,7 @@ class Traffic:
         """Return the youngest tickets that are neither closed nor gone."""
         found = [
             record.id
-            for record in self._account.records("ticket")
+            for record in self._account.newest("ticket", _LOOKED_AT)
             if not (record.document["deleted"] or record.document["spam"])
             and record.document["status"] != CLOSED
         ]
