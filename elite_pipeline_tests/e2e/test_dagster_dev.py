@@ -58,7 +58,7 @@ def test_checkout_without_settings_loads_the_demos_clients_and_says_so(tmp_path:
         dagster.terminate()
         dagster.wait(timeout=PATIENCE_SECONDS)
 
-    assert len(nodes[0]["assetNodes"]) == 18
+    assert len(nodes[0]["assetNodes"]) == 22
     # nothing runs by itself where no sandbox is up
     states = {one["scheduleState"]["status"] for one in nodes[0]["schedules"]}
     assert states == {"STOPPED"}
