@@ -65,6 +65,13 @@ def _attachment_host(text: str) -> str:
     return text
 
 
+def _any(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    # as a length of the tuple's, it would be told of beside every mistake in a host
+    if not hosts:
+        raise ValueError("expected a list with at least 1 entry, and it is empty")
+    return hosts
+
+
 #: A status or a priority of Freshservice -> TOGA 2's value.
 _ValueMap = dict[Annotated[int, Field(strict=True, ge=1)], Annotated[str, AfterValidator(spelled)]]
 
@@ -84,7 +91,7 @@ class FreshserviceEntry(Entry):
         description="In place of the plan's overall limit: leaves room for other programs.",
     )
     attachment_hosts: Annotated[
-        tuple[Annotated[str, AfterValidator(_attachment_host)], ...], Field(min_length=1)
+        tuple[Annotated[str, AfterValidator(_attachment_host)], ...], AfterValidator(_any)
     ] = Field(
         default=DEFAULT_ATTACHMENT_HOSTS,
         description="Hosts, with those below them, that files are fetched from.",

@@ -61,7 +61,7 @@ def with_sources(text: str, sources: Mapping[str, str]) -> str:
 
 
 def _found(text: str) -> Iterator[tuple[int, int, EmbeddedImage]]:
-    """Yield the images, and where the value of each one's source stands, with its quotes."""
+    """Yield the images, and where the value of each one's source begins and ends, with its quotes."""
     for tag in _IMG.finditer(text):
         attributes: dict[str, str] = {}
         span: tuple[int, int] | None = None

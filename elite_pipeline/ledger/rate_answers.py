@@ -3,7 +3,9 @@
 What does not belong here: what follows from it (``rate_budget``).
 """
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -39,6 +41,31 @@ class Ended:
     total: int | None
     remaining: int | None
     closed_until: int | None
+
+
+class EndedCalls:
+    """Calls that are over and not written down yet. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls: list[Ended] = []
+
+    def add(self, call: Ended) -> None:
+        """Note one more."""
+        with self._lock:
+            self._calls.append(call)
+
+    @contextmanager
+    def taken(self) -> Iterator[list[Ended]]:
+        """Hand out what there is; when the block raises, it is noted again."""
+        with self._lock:
+            taken, self._calls = self._calls, []
+        try:
+            yield taken
+        except BaseException:
+            with self._lock:
+                self._calls[:0] = taken
+            raise
 
 
 def ended_call(

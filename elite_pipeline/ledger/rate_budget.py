@@ -14,7 +14,6 @@ What does not belong here: how much an account allows (``freshservice.limits``),
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -22,7 +21,7 @@ import sqlalchemy as sa
 
 from elite_pipeline.errors import PipelineError, TransientError
 from elite_pipeline.ledger.database import LedgerDatabase
-from elite_pipeline.ledger.rate_answers import Ended, ended_call, micros
+from elite_pipeline.ledger.rate_answers import Ended, EndedCalls, ended_call, micros
 from elite_pipeline.ledger.rate_room import Room
 from elite_pipeline.ledger.tables import rate_accounts, rate_slots
 
@@ -75,8 +74,7 @@ class LedgerRateBudget:
         self._window = window_seconds
         self._clock = clock
         self._sleep = sleep
-        self._lock = threading.Lock()
-        self._ended: list[Ended] = []
+        self._ended = EndedCalls()
         self._is_known = False
 
     def close(self) -> None:
@@ -133,7 +131,7 @@ class LedgerRateBudget:
             SystemicError: The database fails.
         """
         self._make_known()
-        with self._taking_ended() as ended, self._database.begin_writing() as connection:
+        with self._ended.taken() as ended, self._database.begin_writing() as connection:
             closed, total = self._locked(connection)
             now = self._now()
             for one in ended:
@@ -164,8 +162,7 @@ class LedgerRateBudget:
             headers: Of the answer.
         """
         ended = ended_call(slot, kind, status, headers, self._now(), self._window)
-        with self._lock:
-            self._ended.append(ended)
+        self._ended.add(ended)
         if ended.closed_until is None:
             return
         try:
@@ -187,13 +184,10 @@ class LedgerRateBudget:
 
     def _settle(self) -> None:
         self._make_known()
-        with self._taking_ended() as ended, self._database.begin_writing() as connection:
+        with self._ended.taken() as ended, self._database.begin_writing() as connection:
             closed, total = self._locked(connection)
             for one in ended:
                 closed, total = self._write_ended(connection, one, closed, total, self._now())
-
-    def _taking_ended(self) -> "_Taking":
-        return _Taking(self._ended, self._lock)
 
     def _make_known(self) -> None:
         """Make the account's row, which its lock is; whoever else does it at this moment may."""
@@ -340,23 +334,3 @@ class LedgerSlot:
     def unanswered(self) -> None:
         """Say that the call ended without an answer; it may have been counted all the same."""
         self._budget.end(self._slot, self._kind, None, {})
-
-
-class _Taking:
-    """What ended so far, taken out of the list only when the block did what was to be done with it."""
-
-    def __init__(self, ended: list[Ended], lock: threading.Lock) -> None:
-        self._list = ended
-        self._lock = lock
-        self._taken: list[Ended] = []
-
-    def __enter__(self) -> list[Ended]:
-        with self._lock:
-            self._taken = list(self._list)
-            self._list.clear()
-        return self._taken
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            with self._lock:
-                self._list[:0] = self._taken

@@ -14,7 +14,7 @@ _URL_PASSWORD = re.compile(r"(:\\*/\\*/[^/\s:@\"\\<>]*):([^/\s@\"\\<>]*)@")
 _AUTHORIZATION = re.compile(r"\b(Basic|Bearer)\s+[A-Za-z0-9+/=._~-]{8,}", re.IGNORECASE)
 #: What makes an address open without a password for a while.
 _SIGNATURE = re.compile(
-    r"((?:signature|security-token|x-amz-credential|(?<![a-z-])(?:[?&;]|u0026|%26|%3f)"
+    r"((?:signature|security-token|x-amz-credential|(?:[?&;]|u0026|%26|%3f)"
     r"(?:token|expires|x-amz-expires))(?:=|%3d))[^&\s\"'\\<>]+",
     re.IGNORECASE,
 )

@@ -3,9 +3,9 @@
 import base64
 import json
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -56,8 +56,7 @@ def test_a_ticket_is_read_with_the_key_and_without_include() -> None:
 def test_what_may_be_null_may_be_null() -> None:
     names = ("subject", "description", "status", "priority", "requester_id", "group_id", "category")
     more = ("attachments", "deleted", "spam", "responder_id", "item_category", "type")
-    nothing: dict[str, Any] = dict.fromkeys(names + more)
-    raw = ticket(7, **nothing)
+    raw = {**ticket(), **dict.fromkeys(names + more)}
     with account(answer({"ticket": raw})) as made:
         found = made.client.ticket(7)
     assert found.attachments == []
@@ -316,9 +315,48 @@ class TestSweep:
             assert made.paths == [
                 "tickets?updated_since=2026-06-10T08%3A00%3A00Z&per_page=100&page=1"
             ]
-            # the scripted server says its own time first
-            assert made.client.list_started() is not None
+            assert made.client.list_started() == datetime(2026, 6, 10, 9, tzinfo=UTC)
         assert [one.id for one in found] == [1, 2]
+
+    def test_its_beginning_is_that_of_its_first_page_whatever_is_asked_meanwhile(self) -> None:
+        def at(hour: int, reply: Reply) -> Reply:
+            date = f"Wed, 10 Jun 2026 {hour:02}:00:00 GMT"
+            return replace(reply, headers={**reply.headers, "Date": date})
+
+        listed = page([ticket(1)], link=NEXT, key="tickets")
+        last = page([ticket(2)], key="tickets")
+        replies = [
+            at(9, listed),
+            at(10, page([conversation(1)])),
+            at(11, last),
+            at(12, listed),
+            at(13, last),
+        ]
+        with account(*replies) as made:
+            assert made.client.list_started() is None
+            pages = made.client.updated_tickets(SINCE)
+            next(pages)
+            made.client.conversations(1)
+            assert made.client.now_there() == datetime(2026, 6, 10, 10, tzinfo=UTC)
+            list(pages)
+            assert made.client.list_started() == datetime(2026, 6, 10, 9, tzinfo=UTC)
+            assert made.client.now_there() == datetime(2026, 6, 10, 13, tzinfo=UTC)
+
+    def test_a_list_without_an_end_and_one_that_does_not_come_to_rest_are_told(self) -> None:
+        with (
+            account(page([ticket(1)], link=NEXT, key="tickets")) as made,
+            pytest.raises(TransientError, match="does not move on"),
+        ):
+            list(made.client.updated_tickets(SINCE))
+        restless = [
+            page([ticket(number)], link=NEXT if number % 2 else None, key="tickets")
+            for number in range(1, 21)
+        ]
+        with (
+            account(*restless) as made,
+            pytest.raises(TransientError, match="did not come to rest in 5 passes"),
+        ):
+            list(made.client.updated_tickets(SINCE))
 
     def test_nothing_new_is_one_call(self) -> None:
         with account(answer({"tickets": []})) as made:

@@ -1,4 +1,4 @@
-"""Files of Freshservice over real sockets: whose links are followed, with what, and what comes of it."""
+"""Files of Freshservice against real sockets: whose links are followed, and what comes of it."""
 
 import gzip
 import hashlib
@@ -7,7 +7,6 @@ import os
 import tempfile
 import tracemalloc
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -46,8 +45,7 @@ class TestWhatIsSent:
         netrc = tmp_path / "netrc"
         netrc.write_text("machine 127.0.0.1 login joe password hidden\n")
         monkeypatch.setenv("NETRC", str(netrc))
-        cookie: dict[str, Any] = {"Set-Cookie": "session=1; Path=/"}
-        with account(whole(**cookie), whole()) as made:
+        with account(whole(Set_Cookie="session=1; Path=/"), whole()) as made:
             for _ in range(2):
                 made.client.download(link(made), None, io.BytesIO())
             requests = made.server.requests
@@ -268,13 +266,23 @@ class TestWhatDoesNotCome:
 class TestSecrets:
     @pytest.mark.parametrize(
         "reply",
-        [Reply(403), Reply(404), Reply(500), Reply(0), whole(BYTES[:5]),
-         Reply(302, b"", {"Location": "/a?token=made~up-one"})],
-    )  # fmt: skip
+        [
+            Reply(403),
+            Reply(404),
+            Reply(500),
+            Reply(0),
+            whole(BYTES[:5]),
+            Reply(302, b"", {"Location": "/a?token=made~up-one"}),
+        ],
+    )
     @pytest.mark.parametrize(
         "path",
-        [SIGNED, f"/inline/attachment?token={TOKEN}", f"/{TOKEN}/a?X-Amz-Security-Token=made~up-one"],
-    )  # fmt: skip
+        [
+            SIGNED,
+            f"/inline/attachment?token={TOKEN}",
+            f"/{TOKEN}/a?X-Amz-Security-Token=made~up-one",
+        ],
+    )
     def test_what_opens_a_link_is_in_no_error_and_in_no_exchange(
         self, reply: Reply, path: str
     ) -> None:

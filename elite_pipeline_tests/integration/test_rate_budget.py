@@ -16,6 +16,7 @@ import pytest
 
 from elite_pipeline.errors import TransientError
 from elite_pipeline.ledger import LedgerRateBudget
+from elite_pipeline.transport import Redactor, Transport
 from elite_pipeline_tests.support.counting_http import CountingServer, busiest
 from elite_pipeline_tests.support.helpdesks import Opener
 from elite_pipeline_tests.support.ledgers import LEDGER_PARAMS, empty_database
@@ -214,6 +215,43 @@ class TestWhatAnswersTell:
         ):
             open_budget().take("")
 
+    def test_one_that_asks_for_years_is_asked_again_after_an_hour(
+        self, open_budget: Open, clock: Clock
+    ) -> None:
+        open_budget().take("").answered(429, {"Retry-After": "999999999"})
+        clock.now += 3_290
+        with pytest.raises(TransientError):
+            open_budget().take("")
+        clock.now += 301
+        open_budget().take("")
+        assert clock.now < START + 3_610
+
+    def test_what_it_says_of_one_kind_is_of_that_kind(
+        self, open_budget: Open, clock: Clock
+    ) -> None:
+        budget = open_budget(overall=10, view=4)
+        headers = {"X-RateLimit-Total": "4", "X-RateLimit-Remaining": "1"}
+        budget.take("view").answered(200, headers)
+        spend(budget, 1, "view")
+        spend(budget, 5)
+        assert clock.now == START
+        budget.take("view")
+        assert clock.now > START + 60
+
+
+def test_a_transport_closes_its_budget_and_what_ended_is_written(
+    open_budget: Open, url: str, clock: Clock
+) -> None:
+    budget = open_budget(overall=1)
+    transport = Transport(
+        system="S", base_url="http://127.0.0.1", pool_size=1, redactor=Redactor(), budget=budget
+    )
+    budget.take("").answered(200, {})
+    transport.close()
+    clock.now += 61
+    # else it would count for as long as one that died
+    assert open_budget(overall=1).attempt("")[1] is None
+
 
 def test_waiting_for_long_is_told(open_budget: Open, caplog: pytest.LogCaptureFixture) -> None:
     budget = open_budget(overall=1)
@@ -223,7 +261,7 @@ def test_waiting_for_long_is_told(open_budget: Open, caplog: pytest.LogCaptureFi
     assert "account: its 1 calls in 60 s are used up" in told
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_no_window_ever_sees_more_than_is_allowed(
     open_budget: Open, clock: Clock, seed: int
 ) -> None:
@@ -253,7 +291,7 @@ def test_no_window_ever_sees_more_than_is_allowed(
         answered += 1
         budget.end(slot, kind, status, {})
 
-    for number in range(40):
+    for number in range(24):
         kind = rng.choice(["", "list", "view", "view"])
         begin = START + rng.choice([0.0, 1.0, rng.uniform(0, 200)])
 
@@ -265,7 +303,7 @@ def test_no_window_ever_sees_more_than_is_allowed(
         moment, _, do = heapq.heappop(events)
         clock.now = max(clock.now, moment)
         do()
-    assert answered == len(arrivals) == 40
+    assert answered == len(arrivals) == 24
     assert busiest([moment for moment, _ in arrivals], 60) <= 8
     for kind, limit in limits.items():
         assert busiest([moment for moment, name in arrivals if name == kind], 60) <= limit

@@ -103,7 +103,10 @@ class ScriptedServer:
             handler.close_connection = True
             handler.connection.shutdown(socket.SHUT_RDWR)
             return
-        handler.send_response(reply.status)
+        if "Date" in reply.headers:
+            handler.send_response_only(reply.status)
+        else:
+            handler.send_response(reply.status)
         for name, value in reply.headers.items():
             handler.send_header(name, value)
         if reply.chunked:

@@ -1,6 +1,4 @@
-"""Images in texts of Freshservice: found however they are written, and nothing else is changed."""
-
-import time
+"""Images in texts of Freshservice: found however they are written, and nothing else changed."""
 
 import pytest
 
@@ -89,10 +87,9 @@ def test_they_come_in_their_order_also_one_that_stands_there_twice() -> None:
         ("<img src='{}'>", "<img src='{}'>"),
         ("<img src={} >", '<img src="{}" >'),
         ("<IMG\r\n  SRC = \"{}\"\tdata-id='7'/>", "<IMG\r\n  SRC = \"{}\"\tdata-id='7'/>"),
-        ('<p title="é😀">&nbsp;<img  src="{}" src="y">\r\n',
-         '<p title="é😀">&nbsp;<img  src="{}" src="y">\r\n'),
+        ('<p title="é😀">&nbsp;<img  src="{}" src=y>\r\n',) * 2,
     ],
-)  # fmt: skip
+)
 def test_only_the_source_is_changed(before: str, after: str) -> None:
     text = f"{before.format(INLINE)} … {before.format(OLD)} … {before.format('https://x/y.png')}"
     new = with_sources(text, {INLINE: "https://t/files/1?a=b&c='\"<", OLD: ""})
@@ -110,13 +107,20 @@ def test_a_source_is_replaced_wherever_it_stands_and_no_other() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["<img ", '<img "', "<img '", "<img \"'", '<img src="', "<img a=", '<img alt="<img alt=\'',
-     "<img/", "<"],
-)  # fmt: skip
+    [
+        "<img ",
+        '<img "',
+        "<img '",
+        "<img \"'",
+        '<img src="',
+        "<img a=",
+        "<img alt=\"<img alt='",
+        "<img/",
+        "<",
+    ],
+)
 def test_a_text_made_to_be_slow_is_not(piece: str) -> None:
     text = piece * (400_000 // len(piece))
-    began = time.process_time()
+    # one that tries everything again from each tag takes longer than any test may
     embedded_images(text)
     embedded_images(f"<img {piece.removeprefix('<img ')}{'a ' * 200_000}")
-    # seconds of work, not of waiting; one that tries everything again from each tag takes minutes
-    assert time.process_time() - began < 5

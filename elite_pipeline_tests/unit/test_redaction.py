@@ -55,6 +55,17 @@ def test_a_secret_within_another_does_not_save_the_rest_of_it() -> None:
             f"https://h/f?X-Amz-Credential={REDACTED}&X-Amz-Signature={REDACTED}&x=1",
         ),
         ("authorization: basic dXNlcjpwYXNzd29yZA==", f"authorization: basic {REDACTED}"),
+        (
+            "https://h/a.png?Expires=1781078400&Signature=0f8f~&x=1",
+            f"https://h/a.png?Expires={REDACTED}&Signature={REDACTED}&x=1",
+        ),
+        (
+            "https://h/inline/attachment?token=abc123",
+            f"https://h/inline/attachment?token={REDACTED}",
+        ),
+        (r"\"https://h/a?b=1\u0026token=abc\"", rf"\"https://h/a?b=1\u0026token={REDACTED}\""),
+        ("to=https%3A%2F%2Fh%2Fa%3Ftoken%3Dabc", f"to=https%3A%2F%2Fh%2Fa%3Ftoken%3D{REDACTED}"),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJpZCI6NH0.c2ln in a path", f"{REDACTED} in a path"),
     ],
 )
 def test_what_has_the_shape_of_a_secret_is_replaced_too(
