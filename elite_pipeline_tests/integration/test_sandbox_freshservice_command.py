@@ -65,7 +65,7 @@ class TestRunning:
         account.new_ticket()
         Desk(account).get("/tickets/1")
         shown = spoken(account, "accounts")
-        assert f"elite: {account.base_url}, plan starter" in shown
+        assert f"elite: {account.base_url}, plan {account.spec.plan}" in shown
         assert "overall 1" in shown
         assert "view_ticket 1" in shown
         assert "GET /tickets/{id}: 1x 200" in spoken(account, "stats", "--reset")
@@ -187,7 +187,7 @@ def test_it_serves_as_a_process_and_tells_of_changes(tmp_path: Path) -> None:
         )
         try:
             assert process.stdout is not None
-            assert f"http://127.0.0.1:{port}/api/v2, plan starter" in process.stdout.readline()
+            assert f"http://127.0.0.1:{port}/api/v2, plan pro" in process.stdout.readline()
             result = run("traffic", "--client", "elite", "--burst", 5, "--port", port)
             assert result.exit_code == 0, result.output
             wait_until(lambda: len(received.bodies) >= 5, "five webhooks have arrived")
