@@ -14,6 +14,7 @@ from rich.console import Console
 from benchmarks.call_log import measure_call_log
 from benchmarks.contacts import measure_contacts
 from benchmarks.imports import measure_imports
+from benchmarks.latency import measure_latency
 from benchmarks.memory import measure_memory
 from benchmarks.outgoing import measure_outgoing
 from benchmarks.receiver import measure_receiver
@@ -31,6 +32,7 @@ WORK = (
     "call_log",
     "receiver",
     "webhooks",
+    "latency",
     "memory",
     "imports",
 )
@@ -119,6 +121,9 @@ def main(
                 ),
                 "webhooks": lambda: measure_webhooks(
                     here, webhooks=webhooks // 2, tickets=webhooks // 20, tell=tell
+                ),
+                "latency": lambda: measure_latency(
+                    here, webhooks=max(webhooks // 200, 10), tell=tell
                 ),
                 "memory": lambda: measure_memory(here, count=memory_contacts, tell=tell),
                 "imports": lambda: measure_imports(rounds=5 * rounds, tell=tell),
