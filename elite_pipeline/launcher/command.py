@@ -177,14 +177,14 @@ class _Launch:
         return f"""
 The demo is up.
 
-  Dagster    {self._page.url}
-  TOGA 2     http://{LOOPBACK}:{self._ports.toga2.number}/v2 (the sandbox)
+  Dagster       {self._page.url}
+  TOGA 2        http://{LOOPBACK}:{self._ports.toga2.number}/v2 (the sandbox)
   Freshservice  http://{LOOPBACK}:{self._ports.freshservice.number}/api/v2 (the sandbox, of elite)
-  Webhooks   http://{LOOPBACK}:{self._ports.webhooks.number}/webhook/elite
-  Helpdesk   {self._folder.helpdesk_database} (SQLite)
-  Uploads    {self._folder.uploads}
-  Call log   {self._folder.call_log_database} (SQLite)
-  Logs       {self._folder.logs}
+  Webhooks      http://{LOOPBACK}:{self._ports.webhooks.number}/webhook/elite
+  Helpdesk      {self._folder.helpdesk_database} (SQLite)
+  Uploads       {self._folder.uploads}
+  Call log      {self._folder.call_log_database} (SQLite)
+  Logs          {self._folder.logs}
 
 {now}
 Schedules sync tickets every minute and the rest every five; «Materialize all» does it at once. What
