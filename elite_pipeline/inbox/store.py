@@ -234,6 +234,26 @@ class Inbox:
             },
         )
 
+    def settle(self, action: str, error_begins: str, now: datetime) -> None:
+        """Finish an action's rows that had failed for a reason which is over.
+
+        Args:
+            action: Whose.
+            error_begins: How their ``error`` begins: whatever failed.
+            now: When.
+        """
+        over = sa.and_(
+            table.c.action == action,
+            table.c.status.in_((FAILED, DEAD)),
+            table.c.error.startswith(error_begins, autoescape=True),
+        )
+        with self._database.begin() as connection:
+            connection.execute(
+                sa.update(table)
+                .where(over)
+                .values(status=DONE, dtFinished=_stored(now), dtRetryAfter=None, error=None)
+            )
+
     def reopen(self, ids: Iterable[int]) -> None:
         """Make rows as they were when they came: for a cursor that was moved back."""
         self._change(

@@ -292,6 +292,10 @@ class _FreshserviceFlow:
                 run.tally.add(_change(outcome))
             self._remember(outcome)
         self._finish(outcome, rows)
+        was_dead = any(letter.record == letter.entity for letter in letters)
+        if was_dead and outcome.whole_failure is None:
+            # also of rows that a person had to look at, and that no run takes any more
+            self._side.inbox.settle(self._side.action, f"{entity}: ", self._now)
         self._carried[outcome.ticket_id] = outcome.updated
 
     def _finish(self, outcome: Outcome, rows: Sequence[int]) -> None:

@@ -1,7 +1,7 @@
 """What changes in Freshservice stands in TOGA 2: tickets, conversations, files, and once only."""
 
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -353,6 +353,22 @@ class TestBadInput:
         service_desk.sync()
         assert service_desk.rows() == ["DONE"]
         assert service_desk.letters() == []
+        assert service_desk.ticket(number)
+
+    def test_row_that_was_given_up_is_done_when_a_person_has_its_ticket_tried_again(
+        self, service_desk: ServiceDesk
+    ) -> None:
+        account = service_desk.account
+        number, other = account.new_ticket(), account.new_ticket()
+        service_desk.sandbox.fault(Status(403), route=f"/tickets/{number}")
+        service_desk.sandbox.fault(Status(403), route=f"/tickets/{other}", times=None)
+        rows = [service_desk.hint(ticket) for ticket in (number, other)]
+        service_desk.sync()
+        for row, ticket in zip(rows, (number, other), strict=True):
+            service_desk.inbox.dead([row], f"ticket {ticket}: given up", datetime.now(UTC))
+        service_desk.systems.later_by(minutes=5)
+        service_desk.sync()
+        assert service_desk.rows() == ["DONE", "DEAD"]
         assert service_desk.ticket(number)
 
     @pytest.mark.parametrize(
