@@ -47,6 +47,15 @@ class TestRunning:
         assert account.tickets
         assert account.calls == []
 
+    def test_a_big_burst_is_asked_for_in_parts(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("elite_pipeline.sandbox.freshservice.cli.AT_ONCE", 20)
+        output = spoken(account, "traffic", "--client", "elite", "--burst", 50, "--seed", 1)
+
+        assert "elite: 50 things done." in output
+        assert output.count("ticket ") >= 50
+
     def test_traffic_for_a_while(self, account: Account) -> None:
         options = ("--minutes", 0.0002, "--per-minute", 30_000, "--seed", 1)
         output = spoken(account, "traffic", "--client", "elite", *options)

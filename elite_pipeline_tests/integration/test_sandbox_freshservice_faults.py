@@ -1,6 +1,8 @@
 """The sandbox's Freshservice: faults on request, by hand and through its own endpoints."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -19,6 +21,7 @@ from elite_pipeline.sandbox.freshservice import (
     MalformedRecord,
     Stall,
     Status,
+    Traffic,
     WrongSize,
 )
 from elite_pipeline_tests.support.freshservice import Desk, running_freshservice
@@ -175,3 +178,48 @@ def test_accounts_through_its_own_endpoints(desk: Desk, account: Account) -> Non
     assert own(account, "POST", "expire-links", json={"account": "elite"}).status_code == 200
     for wrong in ({"account": "nobody"}, {"account": "elite", "count": 0}):
         assert own(account, "POST", "traffic", json=wrong).status_code == 422
+
+
+@pytest.fixture
+def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """People who say that they have begun, and go on with their one thing until they may stop."""
+    begun, over = threading.Event(), threading.Event()
+
+    def do_something(_: Traffic) -> str:
+        begun.set()
+        return f"over: {over.wait(30)}"
+
+    monkeypatch.setattr(Traffic, "do_something", do_something)
+    yield begun, over
+    over.set()
+
+
+def test_calls_are_answered_while_people_are_busy(
+    desk: Desk, account: Account, busy: tuple[threading.Event, threading.Event]
+) -> None:
+    begun, over = busy
+    with ThreadPoolExecutor(1) as pool:
+        burst = pool.submit(own, account, "POST", "traffic", json={"account": "elite"})
+        assert begun.wait(30)
+        assert desk.get("/groups")["groups"]
+        assert not burst.done()
+        over.set()
+        assert burst.result().json()["done"] == ["over: True"]
+
+
+def test_people_go_home_when_it_stops(
+    sandbox: FreshserviceSandbox, account: Account, busy: tuple[threading.Event, threading.Event]
+) -> None:
+    begun, over = busy
+    body = {"account": "elite", "count": 1000}
+    with ThreadPoolExecutor(2) as pool:
+        burst = pool.submit(own, account, "POST", "traffic", json=body)
+        assert begun.wait(30)
+        stopped = pool.submit(sandbox.stop)
+        # whoever waits is hung up on
+        assert isinstance(burst.exception(), requests.ConnectionError)
+        begun.clear()
+        over.set()
+        stopped.result()
+
+    assert not begun.is_set()

@@ -60,6 +60,15 @@ class TestWhoCalls:
         assert answer.status_code == 401
         assert answer.json()["code"] == "invalid_credentials"
 
+    @pytest.mark.parametrize("header", ["Basic !", "Basic", "Bearer {key}", "Basic {key}", "{key}"])
+    def test_credentials_that_are_none_are_401(
+        self, desk: Desk, account: Account, header: str
+    ) -> None:
+        desk.session.auth = None
+        sent = {"Authorization": header.format(key=account.api_key)}
+
+        assert desk.refused("GET", "/groups", headers=sent) == 401
+
     def test_each_account_has_its_own_port_and_key(self) -> None:
         with running_freshservice("elite", "wje") as sandbox:
             elite, wje = sandbox.account("elite"), sandbox.account("wje")
@@ -295,6 +304,37 @@ class TestTheRest:
 
         assert answer.status_code == 400
         assert answer.json()["errors"][0]["field"] == parameter
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"updated_since": "yesterday"},
+            {"filter": "all"},
+            {"order_type": "up"},
+            {"include": "conversations"},
+        ],
+    )
+    def test_a_value_that_cannot_be_is_400(self, desk: Desk, wrong: dict[str, str]) -> None:
+        answer = desk.call("GET", "/tickets", params=wrong)
+
+        assert answer.status_code == 400
+        assert [error["field"] for error in answer.json()["errors"]] == list(wrong)
+
+    @pytest.mark.parametrize(
+        ("parameter", "value"),
+        [("requester_id", "{id}"), ("email", "{email}"), ("type", "Service Request")],
+    )
+    def test_tickets_of_one_requester_or_type(
+        self, desk: Desk, account: Account, parameter: str, value: str
+    ) -> None:
+        requester = account.record("requester", account.requesters[1])
+        assert requester is not None
+        email = requester.document["primary_email"]
+        account.new_ticket()
+        wanted = account.new_ticket(requester=requester.id, type="Service Request")
+        found = desk.get("/tickets", **{parameter: value.format(id=requester.id, email=email)})
+
+        assert [ticket["id"] for ticket in found["tickets"]] == [wanted]
 
     def test_people_have_two_spellings(self, desk: Desk, account: Account) -> None:
         agent, requester = account.agents[0], account.requesters[0]

@@ -58,6 +58,24 @@ def test_the_same_seed_is_the_same_day() -> None:
     assert work("5", 60)[0] != work("6", 60)[0]
 
 
+def test_people_are_busy_with_the_youngest_that_are_open() -> None:
+    with running_freshservice() as sandbox:
+        account = sandbox.account()
+        for _ in range(8):
+            account.new_ticket()
+        account.set_status(3, 5)
+        account.set_status(4, 4)
+        account.delete(5)
+        account.spam(6)
+        account.vanish(7)
+        assert account.open_tickets(10) == [1, 2, 4, 8]
+        assert account.open_tickets(2) == [4, 8]
+        # others have closed all of them meanwhile: what a person does is done to a new one
+        for ticket in account.open_tickets(10):
+            account.set_status(ticket, 5)
+        assert Traffic(account).close() == "ticket 9: closed"
+
+
 def test_its_pictures_are_real() -> None:
     with running_freshservice() as sandbox:
         account = sandbox.account()

@@ -124,6 +124,23 @@ def test_a_reply_with_a_file(desk: Desk, account: Account) -> None:
     assert [each["name"] for each in answer["conversation"]["attachments"]] == ["a.txt"]
 
 
+def test_files_beyond_forty_megabytes_a_ticket_are_refused(desk: Desk, account: Account) -> None:
+    ticket = account.new_ticket(files=[("a.bin", bytes(20 * 1024 * 1024))])
+    account.reply(ticket, files=[("b.bin", bytes(20 * 1024 * 1024 - 4))])
+
+    def reply(content: bytes) -> int:
+        files = [("attachments[]", ("c.bin", content))]
+        return desk.call(
+            "POST", f"/tickets/{ticket}/reply", data={"body": "x"}, files=files
+        ).status_code
+
+    assert [reply(b"12345"), reply(b"1234"), reply(b"1")] == [400, 201, 400]
+    made(desk, f"/tickets/{ticket}/notes", json={"body": "without a file"})
+    assert len(account.conversations(ticket)) == 3
+    # by hand it can be: a client has to bear what others let through
+    account.reply(ticket, files=[("d.bin", b"1")])
+
+
 def test_a_conversation_is_changed_and_removed(desk: Desk, account: Account) -> None:
     ticket = account.new_ticket()
     conversation = account.reply(ticket)

@@ -11,14 +11,12 @@ from typing import Any, Final
 from elite_pipeline.sandbox.freshservice.call_log import Call, CallLog
 from elite_pipeline.sandbox.freshservice.files import File, Given, Image, files, images
 from elite_pipeline.sandbox.freshservice.links import Links, placeholder
-from elite_pipeline.sandbox.freshservice.roster import Roster
+from elite_pipeline.sandbox.freshservice.roster import CLOSED, Roster
 from elite_pipeline.sandbox.freshservice.settings import PLANS, AccountSpec, Budget, Settings
 from elite_pipeline.sandbox.freshservice.shapes import Shapes
 from elite_pipeline.sandbox.freshservice.store import Record, Store, Writer
 from elite_pipeline.sandbox.freshservice.webhooks import Event, Webhooks
 from elite_pipeline.sandbox.serving.clock import Clock
-
-CLOSED: Final = 5
 
 #: What a conversation came from, by its number (``spec/freshservice.md``).
 _FROM_EMAIL: Final = 0
@@ -264,35 +262,6 @@ class Account(Roster):
         with self._store.writing() as writer:
             writer.remove(self.name, "ticket", ticket)
         self._tell(ticket)
-
-    @property
-    def tickets(self) -> list[int]:
-        """The numbers of its tickets, the deleted ones and spam included."""
-        return self._store.ids(self.name, "ticket")
-
-    def ticket(self, ticket: int) -> Record:
-        """Return a ticket as it is stored.
-
-        Raises:
-            KeyError: There is none of that number.
-        """
-        return self._existing("ticket", ticket)
-
-    def conversations(self, ticket: int) -> list[Record]:
-        """Return a ticket's conversations as they are stored, oldest first."""
-        return self._store.children(self.name, "conversation", ticket)
-
-    def attachments(self, owner: int) -> list[Record]:
-        """Return the attachments of a ticket or a conversation as they are stored."""
-        return self._store.children(self.name, "attachment", owner)
-
-    def content(self, attachment: int) -> bytes:
-        """Return the bytes of an attachment or embedded image.
-
-        Raises:
-            KeyError: There is no such attachment.
-        """
-        return self._store.content(self.name, attachment)
 
     def expire_links(self) -> None:
         """Make every link to an attachment that was given out expire now."""

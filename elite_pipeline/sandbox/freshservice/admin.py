@@ -3,11 +3,13 @@
 What every sandbox has (counters, faults, switches) is in ``serving.own_endpoints``.
 """
 
+from asyncio import Event
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from pydantic import TypeAdapter, ValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -20,11 +22,16 @@ from elite_pipeline.sandbox.freshservice.webhooks import Receiver
 from elite_pipeline.sandbox.serving.own_endpoints import body_of, own_route
 
 #: How many things one request may ask to be done.
-_AT_ONCE = 10_000
+AT_ONCE: Final = 1_000
 
 
-def account_routes(accounts: Mapping[str, Account]) -> list[Route]:
-    """Return the routes of the endpoints that are about accounts."""
+def account_routes(accounts: Mapping[str, Account], closing: Event) -> list[Route]:
+    """Return the routes of the endpoints that are about accounts.
+
+    Args:
+        accounts: The accounts by name.
+        closing: Set when the server is told to stop.
+    """
 
     async def show(_: Request) -> Response:
         return JSONResponse({"accounts": {name: _shown(each) for name, each in accounts.items()}})
@@ -33,10 +40,15 @@ def account_routes(accounts: Mapping[str, Account]) -> list[Route]:
         body = await body_of(request)
         account = _account(accounts, body)
         count, seed = body.get("count", 1), body.get("seed", 0)
-        if not isinstance(count, int) or not 1 <= count <= _AT_ONCE:
-            raise ValueError(f"count must be a number from 1 to {_AT_ONCE}")
+        if not isinstance(count, int) or not 1 <= count <= AT_ONCE:
+            raise ValueError(f"count must be a number from 1 to {AT_ONCE}")
         people = Traffic(account, seed=str(seed))
-        return JSONResponse({"done": [people.do_something() for _ in range(count)]})
+
+        def work() -> list[str]:
+            return [people.do_something() for _ in range(count) if not closing.is_set()]
+
+        # in a thread: while people are busy, whoever was told of it is answered
+        return JSONResponse({"done": await run_in_threadpool(work)})
 
     async def webhooks(request: Request) -> Response:
         body = await body_of(request)

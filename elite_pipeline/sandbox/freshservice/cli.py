@@ -26,6 +26,7 @@ from elite_pipeline.sandbox.control import (
     pairs_of,
     port_option_of,
 )
+from elite_pipeline.sandbox.freshservice.admin import AT_ONCE
 from elite_pipeline.sandbox.freshservice.faults import FRESHSERVICE_ACTIONS
 from elite_pipeline.sandbox.freshservice.filling import fill
 from elite_pipeline.sandbox.freshservice.registry import read_accounts
@@ -172,15 +173,17 @@ def traffic(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     seed = time.time_ns() if seed is None else seed
-    rounds = 1 if burst else max(1, round(minutes * per_minute))
+    wanted = burst or max(1, round(minutes * per_minute))
+    at_once, pause = (AT_ONCE, 0.0) if burst else (1, 60 / per_minute)
     done = 0
     with one_line_errors():
-        for place in range(rounds):
-            body = {"account": name, "seed": f"{seed}/{place}", "count": burst or 1}
+        while done < wanted:
+            count = min(at_once, wanted - done)
+            body = {"account": name, "seed": f"{seed}/{done}", "count": count}
             for line in _call(port, "POST", "traffic", **body)["done"]:
                 click.echo(line)
-                done += 1
-            if place < rounds - 1 and stopped.wait(60 / per_minute):
+            done += count
+            if done < wanted and stopped.wait(pause):
                 break
     click.echo(f"{name}: {done} things done.")
 

@@ -1,10 +1,16 @@
-"""The people, groups and categories of an account, and its records as they are stored."""
+"""The people, groups and categories of an account, and its records as they are stored.
+
+What does not belong here: what happens to tickets, which is ``account``'s.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from elite_pipeline.sandbox.freshservice.store import Document, Kind, Record, Store, Writer
 from elite_pipeline.sandbox.serving.clock import Clock
+
+#: The status of a closed ticket.
+CLOSED: Final = 5
 
 _PERSON: Final[Mapping[str, Any]] = {
     "active": True,
@@ -121,9 +127,38 @@ class Roster:
         """Return all records of a kind, by id; only those updated at or after a time, if one is given."""
         return self._store.all(self.name, kind, since=since)
 
-    def newest(self, kind: Kind, count: int) -> list[Record]:
-        """Return the records of a kind that have the highest ids, those with the highest last."""
-        return self._store.newest(self.name, kind, count)
+    @property
+    def tickets(self) -> list[int]:
+        """The numbers of its tickets, the deleted ones and spam included."""
+        return self._store.ids(self.name, "ticket")
+
+    def open_tickets(self, count: int) -> list[int]:
+        """Return the numbers of its youngest tickets that are neither closed nor gone, in order."""
+        return self._store.youngest_tickets(self.name, count, but_of_status=CLOSED)
+
+    def ticket(self, ticket: int) -> Record:
+        """Return a ticket as it is stored.
+
+        Raises:
+            KeyError: There is none of that number.
+        """
+        return self._existing("ticket", ticket)
+
+    def conversations(self, ticket: int) -> list[Record]:
+        """Return a ticket's conversations as they are stored, oldest first."""
+        return self._store.children(self.name, "conversation", ticket)
+
+    def attachments(self, owner: int) -> list[Record]:
+        """Return the attachments of a ticket or a conversation as they are stored."""
+        return self._store.children(self.name, "attachment", owner)
+
+    def content(self, attachment: int) -> bytes:
+        """Return the bytes of an attachment or embedded image.
+
+        Raises:
+            KeyError: There is no such attachment.
+        """
+        return self._store.content(self.name, attachment)
 
     def _now(self) -> float:
         return self._clock().timestamp()

@@ -107,7 +107,7 @@ class FreshserviceSandbox:
                 settings=self.settings,
                 actions=FRESHSERVICE_ACTIONS,
             ),
-            *account_routes(self.accounts),
+            *account_routes(self.accounts, self._api.closing),
         ]
         app = Starlette(routes=[*routes, Mount("/", app=self._api)])
         self._host = Host(

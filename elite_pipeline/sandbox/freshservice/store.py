@@ -114,14 +114,15 @@ class Store:
             (account, kind, float("-inf") if since is None else since),
         )
 
-    def newest(self, account: str, kind: Kind, count: int) -> list[Record]:
-        """Return the records of a kind that have the highest ids, those with the highest last."""
-        found = self._select(
-            f"SELECT {_COLUMNS} FROM records"
-            " WHERE account = ? AND kind = ? ORDER BY id DESC LIMIT ?",
-            (account, kind, count),
+    def youngest_tickets(self, account: str, count: int, *, but_of_status: int) -> list[int]:
+        """Return the highest ids of tickets that are not gone and not of a status, in order."""
+        rows = self._database.connection().execute(
+            "SELECT id FROM records WHERE account = ? AND kind = 'ticket'"
+            " AND NOT json_extract(document, '$.deleted') AND NOT json_extract(document, '$.spam')"
+            " AND json_extract(document, '$.status') <> ? ORDER BY id DESC LIMIT ?",
+            (account, but_of_status, count),
         )
-        return found[::-1]
+        return [number for (number,) in rows][::-1]
 
     def ids(self, account: str, kind: Kind) -> list[int]:
         """Return the ids of the records of a kind, in order."""

@@ -14,14 +14,13 @@ from elite_pipeline.sandbox.data.words import (
     SITES,
 )
 from elite_pipeline.sandbox.dice import Dice
-from elite_pipeline.sandbox.freshservice.account import CLOSED, Account
+from elite_pipeline.sandbox.freshservice.account import Account
 from elite_pipeline.sandbox.freshservice.files import File, Image
 from elite_pipeline.sandbox.freshservice.links import ImageStyle
+from elite_pipeline.sandbox.freshservice.roster import CLOSED
 
 #: How many of the youngest tickets people are busy with.
 _BUSY_WITH: Final = 25
-#: Among how many of the youngest these are looked for.
-_LOOKED_AT: Final = 100
 
 
 class Traffic:
@@ -57,6 +56,10 @@ class Traffic:
 
     def ask(self) -> str:
         """Somebody opens a ticket."""
+        ticket, problem = self._opened()
+        return f"ticket {ticket}: {problem}"
+
+    def _opened(self) -> tuple[int, str]:
         dice, account = self._dice, self._account
         problem = self._worded(dice.pick(PROBLEMS))
         text = self._worded(dice.pick(REQUEST_TEXTS), problem=problem)
@@ -70,7 +73,7 @@ class Traffic:
             category=dice.pick(account.categories or [()]),
             group_id=dice.pick([None, *account.groups]),
         )
-        return f"ticket {ticket}: {problem}"
+        return ticket, problem
 
     def answer(self) -> str:
         """The requester or an agent replies."""
@@ -148,17 +151,12 @@ class Traffic:
         return f"ticket {ticket}: {'agent' if by_agent else 'requester'} {what}"
 
     def _open(self) -> list[int]:
-        """Return the youngest tickets that are neither closed nor gone."""
-        found = [
-            record.id
-            for record in self._account.newest("ticket", _LOOKED_AT)
-            if not (record.document["deleted"] or record.document["spam"])
-            and record.document["status"] != CLOSED
-        ]
-        return found[-_BUSY_WITH:]
+        return self._account.open_tickets(_BUSY_WITH)
 
     def _ticket(self) -> int:
-        return self._dice.pick(self._open())
+        """Return a ticket to work on: a new one where others have closed all that there were."""
+        busy = self._open()
+        return self._dice.pick(busy) if busy else self._opened()[0]
 
     def _screenshot(self) -> File:
         return File(self._dice.pick(_SCREENSHOTS), png(self._dice), "image/png")

@@ -1,12 +1,13 @@
 """What the sandbox's Freshservice does on writes: tickets, replies and notes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from elite_pipeline.sandbox.freshservice.asked import Asked, Given
 from elite_pipeline.sandbox.freshservice.bodies import read_body
+from elite_pipeline.sandbox.freshservice.files import File
 from elite_pipeline.sandbox.freshservice.problems import invalid
-from elite_pipeline.sandbox.freshservice.store import Kind
+from elite_pipeline.sandbox.freshservice.store import Kind, Record
 
 _TICKET_FIELDS: Final = frozenset(
     {
@@ -17,6 +18,8 @@ _TICKET_FIELDS: Final = frozenset(
 )
 _REPLY_FIELDS: Final = frozenset({"body", "from_email", "user_id", "cc_emails", "bcc_emails"})
 _NOTE_FIELDS: Final = frozenset({"body", "private", "incoming", "user_id", "notify_emails"})
+#: How many bytes the files of a ticket and its conversations may have together.
+_MOST_BYTES: Final = 40 * 1024 * 1024
 _REFERENCES: Final[Mapping[str, Kind]] = {
     "requester_id": "requester",
     "responder_id": "agent",
@@ -36,6 +39,7 @@ def create_ticket(asked: Asked) -> Given:
             raise _missing("email")
         fields["requester_id"] = _requester(asked, email)
     _check(asked, fields)
+    _check_size(files)
     asking = fields.pop("requester_id")
     ticket = asked.account.new_ticket(
         fields.pop("subject"), fields.pop("description"), requester=asking, files=files, **fields
@@ -102,14 +106,17 @@ WRITES: Final[Mapping[str, Callable[[Asked], Given]]] = {
 }
 
 
-def _write(asked: Asked, fields: dict[str, Any], files: Any, *, private: bool) -> Given:
+def _write(asked: Asked, fields: dict[str, Any], files: list[File], *, private: bool) -> Given:
     ticket = asked.record("ticket")
     if not fields.get("body"):
         raise _missing("body")
-    agents = asked.account.agents
+    account = asked.account
+    owners = (ticket.id, *(each.id for each in account.conversations(ticket.id)))
+    _check_size(files, *(each for owner in owners for each in account.attachments(owner)))
+    agents = account.agents
     author = fields.pop("user_id", None) or (agents[0] if agents else None)
     fields.pop("private", None)
-    made = asked.account.reply(
+    made = account.reply(
         ticket.id, fields.pop("body"), author=author, private=private, files=files, **fields
     )
     return _conversation(asked, made, 201)
@@ -133,6 +140,13 @@ def _check(asked: Asked, fields: Mapping[str, Any]) -> None:
         value = fields.get(name)
         if value is not None and asked.account.record(kind, value) is None:
             raise invalid(name, f"There is no {kind} matching the given {name}")
+
+
+def _check_size(files: Iterable[File], *present: Record) -> None:
+    """Refuse files that make a ticket, with its conversations, bigger than one may be."""
+    size = sum(len(file.bytes) for file in files)
+    if size and size + sum(each.document["size"] for each in present) > _MOST_BYTES:
+        raise invalid("attachments", "The total size of a ticket's attachments exceeds 40 MB")
 
 
 def _missing(name: str) -> Exception:
