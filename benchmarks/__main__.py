@@ -19,6 +19,7 @@ from benchmarks.memory import measure_memory
 from benchmarks.outgoing import measure_outgoing
 from benchmarks.receiver import measure_receiver
 from benchmarks.selection import measure_selection
+from benchmarks.soak import measure_soak
 from benchmarks.surroundings import ContestantError, Surroundings
 from benchmarks.table import Figure, show
 from benchmarks.tickets import measure_tickets
@@ -33,6 +34,7 @@ WORK = (
     "receiver",
     "webhooks",
     "latency",
+    "soak",
     "memory",
     "imports",
 )
@@ -125,6 +127,7 @@ def main(
                 "latency": lambda: measure_latency(
                     here, webhooks=max(webhooks // 200, 10), tell=tell
                 ),
+                "soak": lambda: measure_soak(here, seconds=120 if not quick else 20, tell=tell),
                 "memory": lambda: measure_memory(here, count=memory_contacts, tell=tell),
                 "imports": lambda: measure_imports(rounds=5 * rounds, tell=tell),
             }

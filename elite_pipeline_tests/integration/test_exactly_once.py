@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from elite_pipeline.ledger.uploads import Uploads
 from elite_pipeline.sandbox.toga2 import Action, CutBody, Drop, Stall, Status
 from elite_pipeline.sync import outgoing_sender, ticket_note_news, ticket_reading
 from elite_pipeline.sync.incoming_files import FileWriter
 from elite_pipeline.sync.outgoing import _Outgoing
-from elite_pipeline.sync.outgoing_files import FileSender
 from elite_pipeline.togadesk import connect
 from elite_pipeline_tests.support.child_runs import FLOWS
 from elite_pipeline_tests.support.effects import Point
@@ -223,7 +223,7 @@ def notes_are_not_looked_for(patch: pytest.MonkeyPatch) -> None:
 
 
 def files_are_not_looked_for(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(FileSender, "_begun", lambda *_: None)
+    patch.setattr(Uploads, "begin", lambda *_: None)
 
 
 def own_records_are_not_recognised(patch: pytest.MonkeyPatch) -> None:
