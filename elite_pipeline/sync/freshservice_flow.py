@@ -14,8 +14,7 @@ What does not belong here: the ticket itself (``freshservice_ticket``), how rows
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -30,12 +29,19 @@ from elite_pipeline.freshservice.payloads import PayloadError
 from elite_pipeline.freshservice.payloads import ticket_id_of as ticket_named_by
 from elite_pipeline.iteration import chunked
 from elite_pipeline.ledger import DeadLetter, SeenVersion
+from elite_pipeline.ledger.carried import State
 from elite_pipeline.sync import watermarks
 from elite_pipeline.sync.context import FlowContext, Options
 from elite_pipeline.sync.flow_run import FlowRun
 from elite_pipeline.sync.freshservice_counterparts import Counterparts
 from elite_pipeline.sync.freshservice_files import FileCarrier
-from elite_pipeline.sync.freshservice_keys import FLOW, entity_of, ticket_field, ticket_id_of
+from elite_pipeline.sync.freshservice_keys import (
+    FLOW,
+    entity_of,
+    is_ticket,
+    ticket_field,
+    ticket_id_of,
+)
 from elite_pipeline.sync.freshservice_side import FreshserviceSide
 from elite_pipeline.sync.freshservice_ticket import TicketCarrier
 from elite_pipeline.sync.freshservice_work import Outcome
@@ -79,14 +85,6 @@ def run_freshservice(context: FlowContext, options: Options) -> FlowResult:
     return run.result()
 
 
-@dataclass(slots=True)
-class _Hints:
-    """What names a ticket: rows of the inbox, the oldest first."""
-
-    rows: list[int] = field(default_factory=list)
-    attempts: int = 0
-
-
 class _FreshserviceFlow:
     """One run of :func:`run_freshservice`."""
 
@@ -120,14 +118,18 @@ class _FreshserviceFlow:
         hints = self._fold()
         for entities in self._run.letters.due_entities():
             for entity in entities:
-                hints.setdefault(ticket_id_of(entity), _Hints())
+                if is_ticket(entity):
+                    hints.setdefault(ticket_id_of(entity), [])
+                else:
+                    # a person wants tried again what nothing says which ticket it is
+                    self._stumble_nameless(entity, "nothing says which ticket it is")
         for some in chunked(hints, BATCH):
             self._carry(some, hints)
             self._context.progress(
                 f"tickets: {len(self._carried)} of {len(hints)} that were named are done"
             )
 
-    def _fold(self) -> dict[int, _Hints]:
+    def _fold(self) -> dict[int, list[int]]:
         """Return ticket -> the rows that name it, in the order in which each was named first.
 
         Memory holds a few numbers for each row. A row that names no ticket is dead, here and now.
@@ -136,7 +138,7 @@ class _FreshserviceFlow:
         up_to = self._run.options.rows_up_to
         if up_to is None:
             up_to = inbox.latest_id()
-        hints: dict[int, _Hints] = {}
+        hints: dict[int, list[int]] = {}
         unreadable = 0
         rows = 0
         for row in inbox.take(action, up_to, self._now):
@@ -147,8 +149,7 @@ class _FreshserviceFlow:
                 inbox.dead([row.id], str(error), self._now)
                 unreadable += 1
                 continue
-            hint = hints.setdefault(ticket_id, _Hints())
-            hint.rows.append(row.id)
+            hints.setdefault(ticket_id, []).append(row.id)
         self._run.tally.add_details({"webhooks": rows, "webhooks that name no ticket": unreadable})
         if unreadable:
             self._run.tally.remark(
@@ -169,12 +170,14 @@ class _FreshserviceFlow:
         listed = 0
         for page in client.updated_tickets(after or watermarks.BEGINNING):
             heads = [head for head in page if isinstance(head, TicketHead)]
-            for head in page:
-                if isinstance(head, Malformed):
-                    # nothing says which ticket it is: all that can be done is to tell
-                    self._stumble_nameless(head)
-            listed += len(heads)
+            unread = [head for head in page if isinstance(head, Malformed)]
+            for head in unread:
+                if head.id is None:
+                    self._stumble_nameless(f"listed ticket {head.name}", head.reason)
+            listed += len(page)
             self._carry_news(heads, remembers)
+            # what the list spoils, the ticket itself may say
+            self._carry([head.id for head in unread if head.id is not None], {})
             reached += [head.updated_at for head in heads]
             self._context.progress(f"sweep: {listed} changed tickets looked at")
         progress.limit = client.list_started()
@@ -206,16 +209,16 @@ class _FreshserviceFlow:
         for some in chunked(news, BATCH):
             self._carry(some, {})
 
-    def _stumble_nameless(self, head: Malformed) -> None:
-        name = f"listed ticket {head.name}"
-        self._run.letters.settle(
-            [Stumble(name, name, PermanentError(head.reason), None, unretriable=True)], []
-        )
+    def _stumble_nameless(self, name: str, reason: str) -> None:
+        """Let a person know of a ticket that no run can ask for."""
+        stumble = Stumble(name, name, PermanentError(reason), None, unretriable=True)
+        self._run.letters.settle([stumble], [])
 
     # Carrying
 
-    def _carry(self, ticket_ids: Iterable[int], hints: Mapping[int, _Hints]) -> None:
-        ids = list(ticket_ids)
+    def _carry(self, ids: Sequence[int], hints: Mapping[int, Sequence[int]]) -> None:
+        if not ids:
+            return
         letters = self._run.letters.among([entity_of(id_) for id_ in ids])
         before = self._context.ledger.carried.get(FLOW, [entity_of(id_) for id_ in ids])
         known = self._known(ids)
@@ -224,7 +227,7 @@ class _FreshserviceFlow:
             outcome = Outcome(id_)
             entity = outcome.entity
             held = self._held(letters.get(entity, ()))
-            rows = hints[id_].rows if id_ in hints else []
+            rows = hints.get(id_, ())
             try:
                 self._carrier.carry(
                     outcome, known=known.get(id_), before=before.get(entity), held=held
@@ -238,7 +241,7 @@ class _FreshserviceFlow:
                 logger.exception("an unforeseen error in one ticket")
                 outcome.failures.append((entity, error))
             with self._guard:
-                self._settle(outcome, rows, letters.get(entity, ()), held)
+                self._settle(outcome, rows, letters.get(entity, ()), held, before.get(entity))
             for _, failure in outcome.failures:
                 if isinstance(failure, TransientError):
                     # told to the pool, which stops when so many in a row get no answer
@@ -275,11 +278,16 @@ class _FreshserviceFlow:
     # Taking into account
 
     def _settle(
-        self, outcome: Outcome, rows: Sequence[int], letters: Sequence[DeadLetter], held: Held
+        self,
+        outcome: Outcome,
+        rows: Sequence[int],
+        letters: Sequence[DeadLetter],
+        held: Held,
+        before: State | None,
     ) -> None:
         """Write down what became of a ticket, and only then finish its rows."""
         run, entity = self._run, outcome.entity
-        if outcome.state is not None:
+        if outcome.state is not None and outcome.state != before:
             self._context.ledger.carried.put(FLOW, entity, outcome.state)
         stumbles = [
             Stumble(entity, record, error, outcome.updated) for record, error in outcome.failures

@@ -8,8 +8,6 @@ What does not belong here: reading and writing (``freshservice_*``).
 
 import hashlib
 
-from elite_pipeline.errors import PermanentError
-
 FLOW = "freshservice_to_toga2"
 
 _TICKET = "ticket "
@@ -52,16 +50,15 @@ def entity_of(ticket_id: int) -> str:
     return f"{_TICKET}{ticket_id}"
 
 
-def ticket_id_of(entity: str) -> int:
-    """Return the id of a ticket by what it is called.
-
-    Raises:
-        PermanentError: It is not called so.
-    """
+def is_ticket(entity: str) -> bool:
+    """Tell whether something that failed is a ticket that can be asked for."""
     number = entity.removeprefix(_TICKET)
-    if not (entity.startswith(_TICKET) and number.isascii() and number.isdecimal()):
-        raise PermanentError(f"{entity!r} is not what a ticket of Freshservice is called")
-    return int(number)
+    return entity.startswith(_TICKET) and number.isascii() and number.isdecimal()
+
+
+def ticket_id_of(entity: str) -> int:
+    """Return the id of a ticket by what it is called (:func:`is_ticket`)."""
+    return int(entity.removeprefix(_TICKET))
 
 
 def file_id_of(owner: str, attachment_id: int | None, name: str, place: int) -> int:

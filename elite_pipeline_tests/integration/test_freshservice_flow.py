@@ -1,13 +1,20 @@
 """What changes in Freshservice stands in TOGA 2: tickets, conversations, files, and once only."""
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from elite_pipeline.errors import SystemicError, TransientError
-from elite_pipeline.sandbox.freshservice import Drop, MalformedAttachment, Status, WrongSize
+from elite_pipeline.ledger.dead_letter_office import DeadLetterOffice, Selection
+from elite_pipeline.sandbox.freshservice import (
+    Drop,
+    MalformedAttachment,
+    MalformedRecord,
+    Status,
+    WrongSize,
+)
 from elite_pipeline_tests.support.service_desk import ServiceDesk
 
 pytestmark = pytest.mark.parametrize("helpdesk", ["sqlite"], indirect=True)
@@ -528,3 +535,31 @@ class TestSweep:
         service_desk.sandbox.reset_stats()
         service_desk.sweep()
         assert [one.route for one in service_desk.sandbox.requests] == ["/tickets"]
+
+    def test_listed_ticket_that_cannot_be_read_is_asked_for_itself(
+        self, service_desk: ServiceDesk
+    ) -> None:
+        number = service_desk.account.new_ticket(age_seconds=600)
+        service_desk.sandbox.fault(
+            MalformedRecord(0, {"updated_at": "yesterday"}), route="/tickets"
+        )
+        service_desk.sweep()
+        assert service_desk.ticket(number)
+        assert service_desk.letters() == []
+
+    def test_listed_ticket_without_id_waits_for_a_person_and_stops_no_run(
+        self, service_desk: ServiceDesk
+    ) -> None:
+        account = service_desk.account
+        account.new_ticket(age_seconds=600)
+        service_desk.sandbox.fault(MalformedRecord(0, {"id": None}), route="/tickets")
+        service_desk.sweep()
+        ((name, kind, is_parked),) = service_desk.letters()
+        assert (name.startswith("listed ticket "), kind, is_parked) == (True, "permanent", True)
+        with closing(DeadLetterOffice(service_desk.systems.ledger_url)) as office:
+            office.retry(Selection(), datetime.now(UTC))
+        fine = account.new_ticket()
+        service_desk.hint(fine)
+        service_desk.sync()
+        assert service_desk.ticket(fine)
+        assert service_desk.letters() == [(name, "permanent", True)]
