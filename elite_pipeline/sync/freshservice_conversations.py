@@ -71,6 +71,8 @@ class ConversationCarrier:
             if isinstance(one, Conversation) and str(one.id) not in remote.notes
         ]
         elsewhere = self._notes.elsewhere(lacking)
+        # first of all, whatever fails or waits: what is private must not stay public meanwhile
+        self._keep_private(work, {**elsewhere, **remote.notes}, conversations)
         for one in conversations:
             record = f"conversation {one.name if isinstance(one, Malformed) else one.id}"
             if isinstance(one, Malformed):
@@ -96,6 +98,27 @@ class ConversationCarrier:
             except PipelineError as error:
                 outcome.failures.append((record, error))
                 continue
+
+    def _keep_private(
+        self,
+        work: Work,
+        notes: Mapping[str, Note | PermanentError],
+        conversations: Sequence[Conversation | Malformed],
+    ) -> None:
+        """Make the notes of private conversations internal."""
+        for one in conversations:
+            note = notes.get(str(one.id)) if isinstance(one, Conversation) and one.private else None
+            if not isinstance(note, Note) or not note.is_external:
+                continue
+            try:
+                self._toga2.update(self._routes.notes, note.uuid, {"isExternal": False})
+            except SystemicError:
+                raise
+            except PipelineError as error:
+                work.outcome.failures.append((f"privacy of conversation {one.id}", error))
+            else:
+                note.is_external = False
+                work.outcome.count("notes made internal")
 
     def _carry(self, work: Work, remote: Remote, one: Conversation, note: Note | None) -> None:
         """Carry a conversation with its files."""
@@ -158,9 +181,7 @@ class ConversationCarrier:
         changed: dict[str, object] = {}
         if placed is not None and placed.html != note.body:
             changed["body"] = placed.html
-        if one.private and note.is_external:
-            changed["isExternal"] = False
-        elif not one.private and not note.is_external and before.get("private") is True:
+        if not one.private and not note.is_external and before.get("private") is True:
             changed["isExternal"] = True
         if changed:
             self._toga2.update(self._routes.notes, note.uuid, changed)

@@ -209,6 +209,27 @@ class TestChanges:
         service_desk.sync()
         assert [note["isExternal"] for note in service_desk.notes(number)] == [False]
 
+    def test_conversation_becomes_private_also_while_something_of_its_ticket_waits(
+        self, service_desk: ServiceDesk
+    ) -> None:
+        account = service_desk.account
+        number = account.new_ticket()
+        first, second = account.reply(number), account.reply(number)
+        service_desk.hint(number)
+        service_desk.sync()
+        account.edit_reply(first, body="<div>Edited</div>")
+        service_desk.systems.toga2.faults.add(
+            Status(503), method="PATCH", route="/ticket-notes/{uuid}", times=3
+        )
+        service_desk.hint(number)
+        service_desk.sync()
+        assert service_desk.letters() == [(f"conversation {first}", "transient", False)]
+        for reply in (first, second):
+            account.edit_reply(reply, private=True)
+        service_desk.hint(number)
+        service_desk.sync()
+        assert [note["isExternal"] for note in service_desk.notes(number)] == [False, False]
+
     def test_status_without_counterpart_is_one_dead_letter(self, service_desk: ServiceDesk) -> None:
         account = service_desk.account
         number = account.new_ticket(status=9)
