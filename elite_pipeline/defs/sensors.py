@@ -181,6 +181,6 @@ def _reason_to_wait(
     if now >= until:
         return None
     return (
-        f"{client}: the last {failed} runs failed; the next one is asked for at {until:%H:%M:%S} UTC, or "
-        "start one by hand"
+        f"{client}: its runs fail ({failed} in a row); the next one is asked for at "
+        f"{until:%H:%M:%S} UTC, or start one by hand"
     )

@@ -16,7 +16,7 @@ from elite_pipeline.clients import Client
 from elite_pipeline.errors import PermanentError, PipelineError, TransientError
 from elite_pipeline.freshservice.client import FreshserviceClient
 from elite_pipeline.freshservice.models import Person
-from elite_pipeline.ledger.carried import Carried
+from elite_pipeline.ledger.carried import Carried, State
 from elite_pipeline.sync.freshservice_keys import (
     FLOW,
     category_field,
@@ -124,30 +124,37 @@ class Counterparts:
         key_field = contact_field(self._prefix)
         wanted = _contact_fields(person)
         found = self._first(wire.CONTACTS, [(key_field, "=", str(user_id))])
-        if found is None and person.email:
-            found = self._adopted(
-                wire.CONTACTS, [("email", "=", person.email)], key_field, str(user_id)
-            )
+        # TOGA 2 compares letter by letter, and people write their addresses in any case
+        for email in dict.fromkeys((person.email, person.email.lower())):
+            if found is None and email:
+                found = self._adopted(
+                    wire.CONTACTS, [("email", "=", email)], key_field, str(user_id)
+                )
+        entity, now = f"contact {user_id}", _fingerprints(wanted)
+        before = self._carried.get(FLOW, [entity]).get(entity)
         if found is None:
             uuid = self._make(wire.CONTACTS, {**wanted, "isActive": True, key_field: str(user_id)})
             self._count("contacts created")
         else:
             uuid = str(uuid_of(found))
-            self._update_contact(uuid, user_id, wanted, found)
-        self._carried.put(FLOW, f"contact {user_id}", _fingerprints(wanted))
+            self._update_contact(uuid, wanted, found, now, before)
+        if now != before:
+            self._carried.put(FLOW, entity, now)
         return uuid
 
     def _update_contact(
-        self, uuid: str, user_id: int, wanted: Mapping[str, str], found: Mapping[str, object]
+        self,
+        uuid: str,
+        wanted: Mapping[str, str],
+        found: Mapping[str, object],
+        now: State,
+        before: State | None,
     ) -> None:
         """Carry what has changed in Freshservice since the last time; what it never said is left."""
-        entity = f"contact {user_id}"
-        before = self._carried.get(FLOW, [entity]).get(entity)
         if before is None:
             # TOGA 2 is the system of record: what it has is not overwritten by a first meeting
             changed = {key: text for key, text in wanted.items() if not found.get(key)}
         else:
-            now = _fingerprints(wanted)
             changed = {
                 key: text
                 for key, text in wanted.items()
@@ -179,7 +186,7 @@ class Counterparts:
     # Categories
 
     def _find_category(self, names: tuple[str, ...]) -> str | None:
-        choice_id = self._choices().get(names)
+        choice_id = self._freshservice.category_choices().get(names)
         if choice_id is None:
             return None
         key_field = category_field(self._prefix)
@@ -206,9 +213,6 @@ class Counterparts:
                 key_field: str(choice_id),
             },
         )
-
-    def _choices(self) -> Mapping[tuple[str, ...], int]:
-        return self._freshservice.category_choices()
 
     # What they have in common
 

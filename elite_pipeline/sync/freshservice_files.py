@@ -33,6 +33,8 @@ from elite_pipeline.toga2.models import NoteFile
 #: Larger ones are carried one at a time, and wait on disk, so that memory holds one of them.
 LARGE_BYTES = 4 << 20
 
+#: What is no image, whatever it is called: to sign in, most likely.
+_PAGE = "text/html"
 _UNKNOWN = "application/octet-stream"
 #: What an image is called where nothing says it.
 _IMAGE_NAME = "image"
@@ -312,6 +314,8 @@ class FileCarrier:
                 got = self._freshservice.download(image.src, None, content)
             except ExpiredLinkError:
                 got = _again(fetch_anew, content, "an image")
+            if got.content_type == _PAGE:
+                raise PermanentError("its link leads to a page and not to an image")
             name = got.name or f"{_IMAGE_NAME}-{image.attachment_id or place + 1}"
             kind = got.content_type or _UNKNOWN
             return self._maker.make(file_id, name, kind, content, got.size, ())

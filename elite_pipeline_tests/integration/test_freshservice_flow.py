@@ -10,6 +10,7 @@ from elite_pipeline.errors import SystemicError, TransientError
 from elite_pipeline.ledger.dead_letter_office import DeadLetterOffice, Selection
 from elite_pipeline.sandbox.freshservice import (
     Drop,
+    Image,
     MalformedAttachment,
     MalformedRecord,
     Status,
@@ -146,6 +147,22 @@ class TestCarrying:
         assert service_desk.ticket(one)["status"] == "CLOSED"
         assert [note["isExternal"] for note in service_desk.notes(one)] == [True, False]
         assert_quiet(service_desk)
+
+    def test_contact_of_the_same_address_is_adopted_however_it_is_written(
+        self, service_desk: ServiceDesk
+    ) -> None:
+        account = service_desk.account
+        there = service_desk.systems.toga2_store.create(
+            "elite", "contacts", {"firstName": "Ada", "email": "ada@example.com"}
+        )
+        asking = account.add_requester("Ada", "Lovelace", "Ada@Example.com")
+        service_desk.hint(account.new_ticket(requester=asking))
+        service_desk.sync()
+        ((uuid, name, key),) = [
+            (one["uuid"], one["lastName"], one["c_eliteUserId"])
+            for one in service_desk.all("contacts", depth=1)
+        ]
+        assert (uuid, name, key) == (there["uuid"], "Lovelace", str(asking))
 
 
 class TestChanges:
@@ -340,6 +357,18 @@ class TestFiles:
         assert f"/files/{link['file']['uuid']}" in note["body"]
         assert service_desk.letters() == []
         assert_quiet(service_desk)
+
+    def test_page_in_the_place_of_an_image_is_not_stored(self, service_desk: ServiceDesk) -> None:
+        account = service_desk.account
+        number = account.new_ticket()
+        account.reply(
+            number, images=[Image("shot.png", b"<html>Please sign in</html>", "text/html")]
+        )
+        service_desk.hint(number)
+        service_desk.sync()
+        (note,) = service_desk.notes(number)
+        assert service_desk.files_of(note) == []
+        assert [kind for _, kind, _ in service_desk.letters()] == ["permanent"]
 
 
 class TestBadInput:

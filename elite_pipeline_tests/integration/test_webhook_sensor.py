@@ -180,7 +180,7 @@ def test_runs_that_fail_one_after_the_other_are_asked_for_less_often(
     result = tick()
     assert asked(result) == {}
     assert result.skip_reason is not None
-    assert "the last 1 runs failed" in str(result.skip_reason.skip_message)
+    assert "its runs fail (1 in a row)" in str(result.skip_reason.skip_message)
 
 
 def test_hundred_thousand_rows_are_one_run(tick: Tick, inbox: Inbox) -> None:
