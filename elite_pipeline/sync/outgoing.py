@@ -45,6 +45,9 @@ logger = logging.getLogger(__name__)
 BATCH = 200
 #: Keys in one filter: what an address can hold by far.
 KEYS_PER_CALL = 50
+#: What was written so much after the time was read may have been written while rows were; what is
+#: further ahead has a time that is wrong, and must not wait for it.
+_MEANWHILE = timedelta(minutes=1)
 #: Batches after which a long run stores the watermark.
 BATCHES_PER_CHECKPOINT = 5
 
@@ -145,7 +148,7 @@ class _Outgoing:
 
     @property
     def _now(self) -> datetime:
-        """The time of the helpdesk's server, read once: what its rows are young by."""
+        """The time of the helpdesk's server when the latest rows were read: what they are young by."""
         if self._now_there is None:
             self._now_there = self._store.run(lambda tx: tx.now())
         return self._now_there
@@ -178,6 +181,8 @@ class _Outgoing:
     def _read(
         self, ids: Sequence[int], files_of: Sequence[int], owing: Collection[int], tx: Tx
     ) -> tuple[list[OutgoingTicket], Relations]:
+        # of every batch anew: in a long run people go on typing
+        self._now_there = tx.now()
         tickets = read_tickets(
             tx, self._store.client_id, ids, self._store.instants_as_written, files_of
         )
@@ -206,7 +211,7 @@ class _Outgoing:
             return False
         # of a time that comes twice either pass may be the one that is just over
         ages = (self._now - self._store.from_local(written, fold) for fold in (0, 1))
-        return any(timedelta() <= age < self._settling for age in ages)
+        return any(-_MEANWHILE <= age < self._settling for age in ages)
 
     def _instant(self, local: datetime) -> datetime:
         # of two that a clock put back makes of it the earlier one: the watermark waits

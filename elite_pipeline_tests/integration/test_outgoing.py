@@ -1,10 +1,12 @@
 """Tickets of the helpdesk in TOGA 2: what is sent, as what, and that nothing comes back."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from elite_pipeline.sandbox.toga2 import RequestInfo
+from elite_pipeline.sync import outgoing
 from elite_pipeline.sync.context import Options
 from elite_pipeline.sync.flows import run_flow
 from elite_pipeline_tests.support.systems import Systems
@@ -238,6 +240,28 @@ class TestSelection:
         typist.systems.clients["elite"] = entry.model_copy(update={"togadesk": togadesk})
         typist.send()
         assert typist.notes() == [(True, "<p>Just now</p>")]
+
+    def test_reply_that_is_written_while_a_run_goes_on_is_left_for_the_next_one(
+        self, typist: Typist, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(outgoing, "BATCH", 1)
+        (first, _), (second, _) = typist.ticket("First"), typist.ticket("Second")
+        typist.send()
+        typist.reply(first, "<p>Long ago</p>")
+        typist.reply(second, "<p>Long ago, too</p>")
+
+        def write(info: RequestInfo) -> None:
+            if info.method == "POST" and len(typist.references("tickets_replies")) == 4:
+                # after the run has looked at the clock
+                monkeypatch.setattr(
+                    Typist, "now", lambda _: datetime.now(UTC) + timedelta(seconds=5)
+                )
+                typist.reply(second, "<p>Just now</p>")
+
+        typist.systems.toga2.on_request = write
+        typist.send()
+        # its files are on their way
+        assert {text for _, text in typist.notes()} == {"<p>Long ago</p>", "<p>Long ago, too</p>"}
 
 
 class TestReferences:
