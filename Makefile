@@ -1,10 +1,12 @@
 # One command each; `make` alone lists them. Needs Python 3.11 or newer and make.
 #
 #   PYTHON    the interpreter that .venv is made from       (default python3)
+#   WORKERS   processes that run the tests side by side     (default 2, each with its own servers)
 #   ARGS      more arguments, for test, test-fast and bench (e.g. make test ARGS="-k watermark")
 
 PYTHON ?= python3
 ARGS   ?=
+WORKERS ?= 2
 export PYTHON
 
 BIN   := .venv/bin
@@ -45,7 +47,7 @@ demo-reset: $(READY)  ## remove the demo's data; the next `make demo` starts ove
 
 test: $(READY) $(PEERS_READY)  ## run all tests, with their coverage (finds or installs a MariaDB server)
 	@scripts/ensure-mariadb
-	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term $(ARGS)
 
 test-fast: $(READY)  ## run the tests that need no server
 	@$(BIN)/python -m pytest -m "not server and not e2e and not peers" $(ARGS)

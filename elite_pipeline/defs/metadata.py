@@ -1,16 +1,25 @@
 """A flow's result as an operator sees it on the asset's page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import dagster as dg
 
 from elite_pipeline.ledger import DeadLetter
+from elite_pipeline.ledger.dead_letter import fitted
 from elite_pipeline.sync.results import Change, FlowResult, RecordFailure
 from elite_pipeline.sync.watermarks import BEGINNING
 
 #: Text from outside is shown this far, so that one long subject does not fill the page.
 _MAX_TEXT = 200
+
+#: Flow -> counts that it never has: on its page they would be noughts for ever. Rows are adopted, and
+#: records switched off, in reference data alone; only what is read from TOGA 2 is gone from there.
+_NEVER: Mapping[str, Collection[str]] = {
+    "toga2_to_togadesk": ("adopted", "inactive"),
+    "togadesk_to_toga2": ("adopted", "inactive", "vanished"),
+    "freshservice_to_toga2": ("adopted", "inactive", "vanished"),
+}
 
 Metadata = Mapping[str, dg.MetadataValue]
 
@@ -36,6 +45,8 @@ def result_metadata(result: FlowResult) -> Metadata:
         "dead letters waiting": dg.MetadataValue.int(result.dead_letters.waiting),
         "dead letters parked": dg.MetadataValue.int(result.dead_letters.parked),
     }
+    for name in _NEVER.get(result.flow, ()):
+        del shown[name]
     shown |= {name: dg.MetadataValue.int(count) for name, count in result.details.items()}
     shown |= {
         "watermark before": _moment(result.watermark_before, "not looked at"),
@@ -49,10 +60,20 @@ def result_metadata(result: FlowResult) -> Metadata:
     # the page keeps this order: what is long stands below what is one line, what went wrong first
     if result.remarks:
         shown["remarks"] = dg.MetadataValue.md("\n".join(f"- {text}" for text in result.remarks))
-    if result.failures:
-        shown["failures"] = _table([_failure(failure) for failure in result.failures])
-    if result.dead_letters.first:
-        shown["dead letters"] = _table([_letter(letter) for letter in result.dead_letters.first])
+    letters = result.dead_letters.first
+    failed = {_name_of(failure) for failure in result.failures}
+    if letters:
+        shown["dead letters"] = _table(
+            [
+                _letter(letter) | {"this run": "failed" if _name(letter) in failed else ""}
+                for letter in letters
+            ]
+        )
+    # each of them is a dead letter as well: it is shown once, and here where that table is cut off
+    elsewhere = failed.intersection(map(_name, letters))
+    others = [one for one in result.failures if _name_of(one) not in elsewhere]
+    if others:
+        shown["failures"] = _table([_failure(failure) for failure in others])
     if result.changes:
         shown["changes"] = _table([_change(change) for change in result.changes])
     return shown
@@ -84,6 +105,15 @@ def _failure(failure: RecordFailure) -> dict[str, str]:
         "reason": failure.reason,
         "updated": f"{failure.updated:%Y-%m-%d %H:%M:%S}" if failure.updated else "",
     }
+
+
+def _name(letter: DeadLetter) -> tuple[str, str]:
+    return letter.entity, letter.record
+
+
+def _name_of(failure: RecordFailure) -> tuple[str, str]:
+    """Return what its dead letter is called."""
+    return fitted(failure.of), fitted(failure.record)
 
 
 def _letter(letter: DeadLetter) -> dict[str, str]:

@@ -149,10 +149,13 @@ def _from_mysql(error: sa.exc.DBAPIError, url: sa.URL, table: str | None) -> Pip
     # A closed connection is reported with the number 0, or with none.
     kind = "transient" if error.connection_invalidated else database_error_kind(number)
     if number in {2002, 2003, 2005}:
-        return UnreachableError(
-            f"Cannot reach {describe(url)} ({label}): check that the server runs and that host and "
-            f"port in {SETTING} are right."
+        advice = (
+            f"its certificate is not vouched for, or is another host's: correct ssl_ca or the host in "
+            f"{SETTING}."
+            if "CERTIFICATE_VERIFY_FAILED" in text
+            else f"check that the server runs and that host and port in {SETTING} are right."
         )
+        return UnreachableError(f"Cannot reach {describe(url)} ({label}): {advice}")
     if kind == "transient" or not number:
         return TransientDatabaseError(
             f"A passing failure of {describe(url)}{_about(table)} ({label})."

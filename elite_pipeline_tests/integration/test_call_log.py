@@ -422,7 +422,8 @@ def test_whoever_opens_the_systems_is_told_at_the_end(systems: Systems) -> None:
 def test_many_calls_from_many_threads_are_written_in_few_statements(log: LogDatabase) -> None:
     log.make()
     statements: list[int] = []
-    with open_log(log.url) as opened:
+    # also where the thread that writes gets no turn meanwhile
+    with open_log(log.url, capacity=2000) as opened:
         sa.event.listen(
             opened._engine,
             "before_cursor_execute",

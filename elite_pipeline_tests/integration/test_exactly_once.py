@@ -8,23 +8,19 @@ both sides as if nothing had happened. One test goes through all points, and nam
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from elite_pipeline.ledger.uploads import Uploads
 from elite_pipeline.sandbox.toga2 import Action, CutBody, Drop, Stall, Status
 from elite_pipeline.sync import outgoing_sender, ticket_note_news, ticket_reading
 from elite_pipeline.sync.incoming_files import FileWriter
 from elite_pipeline.sync.outgoing import _Outgoing
-from elite_pipeline.togadesk import connect
 from elite_pipeline_tests.support.child_runs import FLOWS
 from elite_pipeline_tests.support.effects import Point
 from elite_pipeline_tests.support.end_states import State, difference, end_state
-from elite_pipeline_tests.support.helpdesks import Helpdesk
 from elite_pipeline_tests.support.systems import QUICK, Systems
 from elite_pipeline_tests.support.two_way import BACKWARDS, TwoWay
 
@@ -55,21 +51,10 @@ FAULTS: Mapping[str, Action] = {
 
 
 @pytest.fixture
-def exchange(systems: Systems, tmp_path: Path) -> Iterator[TwoWay]:
-    systems.helpdesk = without_tls(systems.helpdesk)
+def exchange(systems: Systems, tmp_path: Path) -> TwoWay:
     exchange = TwoWay(systems, tmp_path)
     exchange.prepare()
-    yield exchange
-    systems.helpdesk.engine.dispose()
-
-
-def without_tls(helpdesk: Helpdesk) -> Helpdesk:
-    """Return the same helpdesk; its many connections do not each read the system's certificates."""
-    if helpdesk.server is None:
-        return helpdesk
-    url = sa.make_url(helpdesk.url).update_query_dict({"ssl_disabled": "true"})
-    text = url.render_as_string(hide_password=False)
-    return replace(helpdesk, url=text, engine=connect(text))
+    return exchange
 
 
 def undisturbed(exchange: TwoWay) -> tuple[list[str], State]:

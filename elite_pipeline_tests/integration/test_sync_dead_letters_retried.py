@@ -14,8 +14,12 @@ from elite_pipeline_tests.support.failing import (
     only,
     wait_for,
 )
+from elite_pipeline_tests.support.helpdesks import ALL_PARAMS
 from elite_pipeline_tests.support.systems import Systems
 from elite_pipeline_tests.support.tickets import at
+
+#: The rules are the engine's: they are tried on one kind beside SQLite, that of production.
+pytestmark = pytest.mark.parametrize("helpdesk", [ALL_PARAMS[0], ALL_PARAMS[2]], indirect=True)
 
 
 class TestTryingAgain:

@@ -10,6 +10,7 @@ import pytest
 
 from elite_pipeline.sync.watermarks import TOGADESK_TICKETS
 from elite_pipeline.togadesk import Tx
+from elite_pipeline_tests.support.helpdesks import ALL_PARAMS
 from elite_pipeline_tests.support.note_files import there
 from elite_pipeline_tests.support.systems import Systems
 from elite_pipeline_tests.support.tickets import Desk
@@ -21,6 +22,18 @@ pytestmark = pytest.mark.timeout(1200)
 CLIENT = "wje"
 IN, OUT = "toga2_to_togadesk", "togadesk_to_toga2"
 ONE_KIND = pytest.mark.parametrize("helpdesk", ["sqlite"], indirect=True)
+
+#: Minutes from run to run. Every minute is hundreds of runs: on one server, of the kind of production.
+EVERY_STEP = pytest.mark.parametrize(
+    ("helpdesk", "step"),
+    [
+        pytest.param(*kind.values, step, id=f"{kind.id}-{step}", marks=kind.marks)
+        for kind in ALL_PARAMS
+        for step in (1, 23, 200)
+        if step > 1 or kind.id in ("sqlite", "mariadb-legacy-lax")
+    ],
+    indirect=["helpdesk"],
+)
 
 #: Zone -> when its clocks go forward and back in 2026.
 CHANGES = {
@@ -244,7 +257,7 @@ def everything(systems: Systems) -> dict[str, list[Any]]:
 
 
 class TestOutOfTheHelpdesk:
-    @pytest.mark.parametrize("step", [1, 23, 200])
+    @EVERY_STEP
     def test_all_of_the_hour_that_comes_twice_arrives_once(self, night: Night, step: int) -> None:
         live_through(night, CHANGES["America/Chicago"][1], step)
         assert_all_there_once(night, is_in_order=step == 1)

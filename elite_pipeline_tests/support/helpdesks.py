@@ -24,6 +24,9 @@ ALL_PARAMS = [
 ]
 SERVER_PARAMS = ALL_PARAMS[1:]
 
+#: Dialect, shape and indexes -> the statements that make such a database.
+_STATEMENTS: dict[tuple[str, Shape, bool], list[str]] = {}
+
 
 @dataclass(frozen=True)
 class Helpdesk:
@@ -76,8 +79,28 @@ def _open(
     text = url.render_as_string(hide_password=False)
     engine = connect(text)
     stack.callback(engine.dispose)
-    create_database(engine, shape, indexes=indexes)
+    _make_tables(engine, shape, indexes=indexes)
     return Helpdesk(kind, engine, text, shape, not kind.endswith("lax"), server)
+
+
+def _make_tables(engine: sa.Engine, shape: Shape, *, indexes: bool) -> None:
+    """Make the tables; from the second time on without asking what the statements are."""
+    key = (engine.dialect.name, shape, indexes)
+    if (known := _STATEMENTS.get(key)) is not None:
+        with engine.begin() as connection:
+            for statement in known:
+                connection.exec_driver_sql(statement)
+        return
+    made: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.strip().startswith("CREATE"):
+            made.append(statement)
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    create_database(engine, shape, indexes=indexes)
+    sa.event.remove(engine, "before_cursor_execute", note)
+    _STATEMENTS[key] = made
 
 
 class Opener(Protocol):

@@ -1,4 +1,4 @@
-"""Private MariaDB servers for the tests, in temporary folders on free loopback ports.
+"""Private MariaDB servers for the tests, on free loopback ports; in memory, where there is room.
 
 A server is started when the first test asks for it and stopped at the end of the session. With
 ``TEST_MYSQL_URL`` set, that server is used instead, and only databases with random names are made
@@ -12,7 +12,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,13 @@ LAX = ""
 
 #: Seconds until a start or a stop counts as failed.
 _PATIENCE = 60
+
+#: A file system in memory, on Linux.
+_MEMORY = Path("/dev/shm")
+#: Bytes that must be free there: several sessions' servers.
+_ROOM = 2 << 30
+#: Stands before the id of the session's process.
+_PREFIX = "elite-pipeline-tests-"
 
 _FOLDERS = (
     "/usr/sbin",
@@ -137,9 +144,19 @@ class Server:
 
 
 class PrivateServer(Server):
-    """A ``mariadbd`` of our own."""
+    """A ``mariadbd`` of our own.
 
-    def __init__(self, folder: Path, template: Path, sql_mode: str) -> None:
+    Args:
+        folder: Where its data are, or will be.
+        template: What they begin as.
+        sql_mode: Its global mode.
+        options: Further ones of its command line.
+    """
+
+    def __init__(
+        self, folder: Path, template: Path, sql_mode: str, options: Sequence[str] = ()
+    ) -> None:
+        self._options = options
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._data = folder / "data"
@@ -187,6 +204,7 @@ class PrivateServer(Server):
                     "--key-buffer-size=16M",
                     "--performance-schema=OFF",
                     "--max-connections=100",
+                    *self._options,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -273,9 +291,32 @@ class Servers:
                 server.close()
 
 
+@contextlib.contextmanager
+def memory_folder(of: Path = _MEMORY) -> Iterator[Path | None]:
+    """Make a folder in memory, where making and dropping tables waits for no disk.
+
+    Yields:
+        The folder, gone afterwards; None: memory has no room that is a folder.
+    """
+    if not os.access(of, os.W_OK) or shutil.disk_usage(of).free < _ROOM:
+        yield None
+        return
+    for left in of.glob(f"{_PREFIX}*"):
+        # by a session that was killed
+        if not Path("/proc", left.name.removeprefix(_PREFIX)).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = of / f"{_PREFIX}{os.getpid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def mysql_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Hand out database servers by SQL mode."""
-    servers = Servers(tmp_path_factory.mktemp("mariadb"))
-    yield servers
-    servers.close()
+    with memory_folder() as folder:
+        servers = Servers(folder or tmp_path_factory.mktemp("mariadb"))
+        yield servers
+        servers.close()

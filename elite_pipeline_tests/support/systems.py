@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from elite_pipeline_tests.support.helpdesks import Helpdesk
 QUICK = RetryPolicy(attempts=3, base_seconds=0.001, max_seconds=0.01)
 
 
+@cache
 def demo_client(name: str) -> Client:
     """Return a client of the demo's registry."""
     text = DEMO_REGISTRY.read_text(encoding="utf-8")

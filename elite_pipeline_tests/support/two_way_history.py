@@ -86,7 +86,7 @@ class TwoWayHistory:
             carries it.
         odd: Markers of tickets whose status has no counterpart.
         relations_unsure: Markers of tickets that were opened in the helpdesk.
-        may_lose: Whether files lose their bytes in this history.
+        may_lose: Whether files lose their bytes in this history, or their names.
     """
 
     def __init__(self, systems: Systems, seed: int) -> None:
@@ -125,7 +125,7 @@ class TwoWayHistory:
         settings.expand_lists = self._chance(0.5)
         settings.notes_touch_ticket = self._chance(0.5)
         self._may_be_silent, self._may_be_odd = self._chance(0.3), self._chance(0.2)
-        self.may_lose = self._chance(0.2)
+        self.may_lose = self._may_lose_bytes = self._chance(0.2)
 
     def unfold(self, least: int = 30, most: int = 90) -> None:
         """Let everything happen; the last faults are over when this returns."""
@@ -365,8 +365,13 @@ class TwoWayHistory:
             name, content = self._file()
             # a web form's file has a name that the disk takes
             name = name.replace("/", "_").strip()[:180] or "unnamed"
-            self._application(account.client).upload(id_, name, content)
+            file = self._application(account.client).upload(id_, name, content)
             account.files.append((name, content))
+            ((stored,),) = self.systems.helpdesk.rows(f"SELECT file FROM files WHERE id = {file}")
+            if not (self.systems.uploads_dir / stored).exists():
+                # the column does not hold its name: the helpdesk itself finds it no more
+                account.lost_files += 1
+                self.may_lose = True
 
     def _set_status(self, client: str) -> None:
         ticket = self._row(client)
@@ -376,7 +381,7 @@ class TwoWayHistory:
 
     def _lose_bytes(self, client: str) -> None:
         """Take the bytes of a file away that was typed here and may not have been sent."""
-        if not self.may_lose:
+        if not self._may_lose_bytes:
             return
         client_id = self.systems.clients[client].togadesk.client_id
         rows = self.systems.helpdesk.rows(

@@ -111,7 +111,7 @@ def test_a_compressed_body_is_unpacked_and_no_bomb_is() -> None:
     for broken in (
         b"",
         b"no gzip",
-        gzip.compress(body)[:-9],
+        gzip.compress(body, mtime=0)[:-9],
         gzip.compress(body) + b"and more",
         gzip.compress(b"") * 1_000,
     ):

@@ -2,12 +2,14 @@ import pytest
 
 from elite_pipeline.errors import PermanentError
 from elite_pipeline.togadesk.failures import ValueDoesNotFitError
-from elite_pipeline.togadesk.text import TextLimits, fit
+from elite_pipeline.togadesk.text import TextLimits, fit, held
 
 WIDE = TextLimits("utf8mb4", 255, None)
 NARROW = TextLimits("utf8mb3", 255, None)
 LATIN1 = TextLimits("latin1", 255, None)
 UNKNOWN = TextLimits("ascii", 255, None)
+#: What Windows-1252 leaves undefined.
+MYSQL_ALONE = "\x81\x8d\x8f\x90\x9d"
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,12 @@ def test_what_the_charset_lacks_becomes_a_reference(
     limits: TextLimits, text: str, expected: str
 ) -> None:
     assert fit(text, limits, "t.c") == expected
+
+
+def test_latin1_holds_what_windows_and_mysql_say() -> None:
+    for character in map(chr, [*range(0xD800), *range(0xE000, 0x11000)]):
+        is_held = bool(character.encode("cp1252", errors="ignore")) or character in MYSQL_ALONE
+        assert held(character, "latin1") == (character if is_held else f"&#{ord(character)};")
 
 
 def test_fitting_twice_changes_nothing_more() -> None:

@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Scope
 HOST: Final = "127.0.0.1"
 _TICK_SECONDS: Final = 0.1
 _START_SECONDS: Final = 30.0
+#: How long an answer may take to end when the server stops.
+_GRACE_SECONDS: Final = 5.0
 
 
 class PortTakenError(OSError):
@@ -49,7 +51,6 @@ class Host:
             http="httptools" if find_spec("httptools") else "h11",
             ws="none",
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=5,
             backlog=1024,
             date_header=dated,
         )
@@ -91,6 +92,20 @@ class _Server(uvicorn.Server):
                 await asyncio.wait_for(self._closing.wait(), _TICK_SECONDS)
             counter = (counter + 1) % 864_000
             await self.on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and let requests that are being answered end.
+
+        Uvicorn's own also gives connections time to end by themselves; here they have been cut.
+        """
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        if answering := list(self.server_state.tasks):
+            _, endless = await asyncio.wait(answering, timeout=_GRACE_SECONDS)
+            for task in endless:
+                task.cancel()
 
     def stop(self) -> None:
         """Tell the server to stop; safe to call from any thread."""
