@@ -4,9 +4,13 @@ At each tick it asks for at most one run for each client that has rows or dead l
 and leaves a client alone whose last run is still under way: nothing is lost by that, because what is due
 is found by the rows' status and not by the cursor. There is no run key: moving the cursor back runs
 again.
+
+A tick stays and looks on for a few seconds where nothing waits: what comes in meanwhile is taken at once,
+although the daemon starts a tick every five seconds at the soonest (``docs/decisions/0009``).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,8 +38,12 @@ WEBHOOK_INBOX = "webhook_inbox"
 #: Says which rows a run was asked for.
 ROWS_TAG = "elite_pipeline/webhook_rows"
 
-#: Seconds; the daemon looks every five at the soonest.
-_INTERVAL = 5
+#: Seconds. The daemon looks every five, and leaves a sensor out that ticked less than this ago: with
+#: five, every other time.
+_INTERVAL = 1
+#: Seconds that a tick looks on for; the daemon's next turn comes soon after.
+_LOOKS_ON_SECONDS = 4.5
+_LOOK_SECONDS = 0.5
 #: After a run that failed as a whole: so long until the next try, and twice as long after the next.
 _FIRST_PAUSE = timedelta(seconds=30)
 _LONGEST_PAUSE = timedelta(minutes=10)
@@ -60,10 +68,17 @@ class _Work:
         return f"{self.rows.first_id} to {self.rows.last_id}: {self.rows.count} rows"
 
 
-def webhook_inbox(settings: Settings, *, is_demo: bool) -> dg.SensorDefinition:
+def webhook_inbox(
+    settings: Settings, *, is_demo: bool, looks_on_seconds: float = _LOOKS_ON_SECONDS
+) -> dg.SensorDefinition:
     """Return the sensor.
 
     It is on by itself in a running demo, and off elsewhere until an operator switches it on.
+
+    Args:
+        settings: The process's settings.
+        is_demo: Whether a demo is running.
+        looks_on_seconds: How long a tick goes on looking where there is nothing to ask for.
     """
     registry = settings.registry
 
@@ -84,31 +99,62 @@ def webhook_inbox(settings: Settings, *, is_demo: bool) -> dg.SensorDefinition:
         # here: processes that only load the definitions never look into the inbox
         from elite_pipeline.inbox.watch import look, parse_cursor  # noqa: PLC0415 - see above
 
-        now = datetime.now(UTC)
         clients = _by_action(registry)
         # a mistyped one fails the tick, and stays: whoever typed it must see it
-        cursor = parse_cursor(context.cursor)
+        written = context.cursor
+        cursor = parse_cursor(written)
+        until = time.monotonic() + looks_on_seconds
         with _open(settings) as (inbox, office):
-            seen = look(inbox, cursor, clients, now)
-            due = office(now)
-        if seen.reopened:
-            context.log.info("the cursor was moved back: %d webhooks are replayed", seen.reopened)
-        rows = {clients[one.action]: one for one in seen.due}
-        work = {
-            client: _Work(rows.get(client), due.get(client, 0))
-            for client in clients.values()
-            if client in rows or client in due
-        }
-        requests, left = _requests(context.instance, work, seen.latest, now)
+            while True:
+                # the daemon writes the tick's cursor over what a person sets meanwhile
+                if (typed := _cursor_now(context.instance, written)) != written:
+                    written, cursor = typed, parse_cursor(typed)
+                now = datetime.now(UTC)
+                seen = look(inbox, cursor, clients, now)
+                cursor = seen.cursor
+                if seen.reopened:
+                    context.log.info(
+                        "the cursor was moved back: %d webhooks are replayed", seen.reopened
+                    )
+                work = _work(seen.due, office(now), clients)
+                requests, left = _requests(context.instance, work, seen.latest, now)
+                # one that was moved back is kept slice by slice, should the next look fail
+                if requests or seen.reopened or time.monotonic() + _LOOK_SECONDS > until:
+                    break
+                time.sleep(_LOOK_SECONDS)
         for reason in left:
             context.log.info("%s", reason)
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else "; ".join(left) or "no webhooks wait",
-            cursor=str(seen.cursor),
+            cursor=str(cursor),
         )
 
     return sensor
+
+
+def _cursor_now(instance: dg.DagsterInstance, before: str | None) -> str | None:
+    """Return the sensor's cursor as it stands; ``before``, where no daemon keeps one."""
+    if instance.schedule_storage is None:
+        return before
+    # schedules are among them; they have no cursor
+    kept = [
+        getattr(state.instigator_data, "cursor", None)
+        for state in instance.all_instigator_state()
+        if state.instigator_name == WEBHOOK_INBOX
+    ]
+    return kept[0] if len(kept) == 1 else before
+
+
+def _work(
+    due: Sequence["Due"], letters: Mapping[str, int], clients: Mapping[str, str]
+) -> dict[str, _Work]:
+    rows = {clients[one.action]: one for one in due}
+    return {
+        client: _Work(rows.get(client), letters.get(client, 0))
+        for client in clients.values()
+        if client in rows or client in letters
+    }
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,22 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.definitions.sensor_definition import SensorType
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+)
 from dagster._core.test_utils import create_run_for_test
 
 from elite_pipeline.defs.schedules import lane_tags
-from elite_pipeline.defs.sensors import ROWS_TAG, webhook_inbox
+from elite_pipeline.defs.sensors import ROWS_TAG, WEBHOOK_INBOX, webhook_inbox
 from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.inbox import Inbox, Webhook
 from elite_pipeline.settings import Settings
+from elite_pipeline_tests.support.waiting import wait_until
 
 CLIENT = """
   {name}:
@@ -58,7 +68,7 @@ def inbox(settings: Settings) -> Iterator[Inbox]:
 
 @pytest.fixture
 def tick(settings: Settings, instance: dg.DagsterInstance) -> Tick:
-    sensor = webhook_inbox(settings, is_demo=False)
+    sensor = webhook_inbox(settings, is_demo=False, looks_on_seconds=0)
 
     def evaluate(cursor: str | None = None) -> dg.SensorResult:
         result = sensor(dg.build_sensor_context(instance=instance, cursor=cursor))
@@ -106,6 +116,62 @@ def test_one_run_for_each_client_however_many_rows(tick: Tick, inbox: Inbox) -> 
     tags = [request.tags for request in result.run_requests or []]
     assert [one[ROWS_TAG] for one in tags] == ["1 to 3: 3 rows", "4"]
     assert all(request.run_key is None for request in result.run_requests or [])
+
+
+@pytest.fixture
+def watching(settings: Settings) -> dg.SensorDefinition:
+    """Return a sensor whose tick ends when it has found something."""
+    return webhook_inbox(settings, is_demo=False, looks_on_seconds=60)
+
+
+def test_row_that_comes_in_during_a_tick_is_taken_by_it(
+    watching: dg.SensorDefinition, instance: dg.DagsterInstance, inbox: Inbox
+) -> None:
+    with ticking(watching, instance, inbox) as end:
+        row = hint(inbox)
+    assert asked(end.result()) == {"elite": {"sweep": False, "up_to_row": row}}
+    assert end.result().cursor == str(row)
+
+
+def test_cursor_that_a_person_sets_during_a_tick_counts(
+    watching: dg.SensorDefinition, inbox: Inbox, tmp_path: Path
+) -> None:
+    rows = [hint(inbox) for _ in range(3)]
+    finish(inbox, *rows)
+    inbox.set_furthest(rows[-1])
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        state = sensor_state(str(rows[-1]))
+        instance.add_instigator_state(state)
+        hint(inbox, "off")
+        with ticking(watching, instance, inbox, cursor=str(rows[-1])) as end:
+            instance.update_instigator_state(sensor_state(str(rows[0])))
+    assert [one.status for one in inbox.after(0, 3)] == ["DONE", "PENDING", "PENDING"]
+    assert list(asked(end.result())) == ["elite"]
+
+
+@contextmanager
+def ticking(
+    sensor: dg.SensorDefinition,
+    instance: dg.DagsterInstance,
+    inbox: Inbox,
+    cursor: str | None = None,
+) -> Iterator["Future[Any]"]:
+    """Let a tick go on beside a ``with`` block, which begins when it has looked once."""
+    before = inbox.furthest()
+    with ThreadPoolExecutor() as pool:
+        context = dg.build_sensor_context(instance=instance, cursor=cursor)
+        end = pool.submit(sensor, context)
+        wait_until(lambda: end.done() or inbox.furthest() != before, "a look into the inbox")
+        yield end
+
+
+def sensor_state(cursor: str) -> InstigatorState:
+    """Return what the daemon keeps of the sensor."""
+    origin = RemoteRepositoryOrigin(
+        RegisteredCodeLocationOrigin("elite_pipeline"), "__repository__"
+    ).get_instigator_origin(WEBHOOK_INBOX)
+    data = SensorInstigatorData(cursor=cursor, sensor_type=SensorType.STANDARD)
+    return InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, data)
 
 
 def test_rows_of_others_are_left_alone(tick: Tick, inbox: Inbox) -> None:
