@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from elite_pipeline_tests.support.note_files import attach, bring, shown, there
+from elite_pipeline_tests.support.service_desk import ServiceDesk
 from elite_pipeline_tests.support.systems import Systems
 from elite_pipeline_tests.support.tickets import Desk, at
 from elite_pipeline_tests.support.typing import Typist
@@ -21,11 +22,11 @@ ONE_KIND = pytest.mark.parametrize("helpdesk", ["sqlite"], indirect=True)
 SIZE = 40 << 20
 
 
-def run_apart(flow: str, systems: Systems) -> dict[str, Any]:
+def run_apart(flow: str, systems: Systems, *more: str) -> dict[str, Any]:
     module = "elite_pipeline_tests.support.big_flows"
     places = [systems.toga2.base_url, systems.helpdesk.url, systems.ledger_url]
     done = subprocess.run(
-        [sys.executable, "-m", module, flow, *places, str(systems.uploads_dir)],
+        [sys.executable, "-m", module, flow, *places, str(systems.uploads_dir), *more],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
@@ -59,6 +60,22 @@ class TestPeakOfMemory:
         assert said["failures"] == []
         assert [content for _, _, content in sorted(there(typist))] == contents
         assert said["raised_by"] <= 4 * SIZE
+
+
+@ONE_KIND
+def test_peak_of_memory_out_of_freshservice(service_desk: ServiceDesk) -> None:
+    content = random.Random(0).randbytes(SIZE)
+    account = service_desk.account
+    number = account.new_ticket()
+    account.reply(number, files=[("0.bin", content)])
+    service_desk.hint(number)
+    said = run_apart(
+        "freshservice_to_toga2", service_desk.systems, account.api_url, account.api_key
+    )
+    assert said["failures"] == []
+    (note,) = service_desk.notes(number)
+    assert service_desk.files_of(note) == [("0.bin", content)]
+    assert said["raised_by"] <= 4 * SIZE
 
 
 @ONE_KIND
