@@ -21,6 +21,7 @@ from elite_pipeline.sync.file_rows import TABLE, find_rows, show_files, tagged_n
 from elite_pipeline.sync.ticket_outcomes import FileTarget
 from elite_pipeline.sync.wanted_files import WantedFile
 from elite_pipeline.toga2.client import Toga2Client
+from elite_pipeline.toga2.jobs import BREAKER_LIMIT
 from elite_pipeline.togadesk import Row, TogadeskStore, Tx, Uploads, file_names
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,12 @@ class _Missing:
 
 
 class FileWriter:
-    """Writes files of one client's messages."""
+    """Writes files of one client's messages, for one run.
+
+    So many in a row that fail for a passing reason are not so many poor files: TOGA 2 gives none, or the
+    folder takes none. The run then asks for no more of them, each waits as a dead letter, and tickets and
+    notes go on.
+    """
 
     def __init__(self, store: TogadeskStore, toga2: Toga2Client, uploads: Uploads) -> None:
         self._store = store
@@ -64,6 +70,9 @@ class FileWriter:
         self._uploads = uploads
         self._large = Lock()
         self._is_clean = False
+        self._guard = Lock()
+        self._in_a_row = 0
+        self._given_up: str | None = None
 
     def write(self, targets: Sequence[FileTarget]) -> FileReport:
         """Write what is missing.
@@ -165,14 +174,17 @@ class FileWriter:
             if row is None:
                 return
             try:
+                self._check_worth_trying()
                 filled.append(self._carry_one(one.file, row))
             except SystemicError:
                 raise
             except PipelineError as error:
                 report.failures.setdefault(one.target.note, []).append((one.file.record, error))
+                self._take_in(error)
                 if not row.file:
                     refused.append(row.id)
             else:
+                self._take_in(None)
                 note = one.target.note
                 report.created[note] = report.created.get(note, 0) + 1
 
@@ -184,6 +196,20 @@ class FileWriter:
                 self._store.run(partial(self._fill, filled, refused))
                 filled.clear()
                 refused.clear()
+
+    def _check_worth_trying(self) -> None:
+        if self._given_up is not None:
+            raise TransientError(
+                f"it was not tried: {BREAKER_LIMIT} files in a row had failed before it; the last one: "
+                f"{self._given_up}"
+            )
+
+    def _take_in(self, error: Exception | None) -> None:
+        """Take in how a file went; once so many have failed in a row, the run tries no more."""
+        with self._guard:
+            self._in_a_row = self._in_a_row + 1 if isinstance(error, TransientError) else 0
+            if self._in_a_row >= BREAKER_LIMIT and self._given_up is None:
+                self._given_up = str(error)
 
     def _clean(self) -> None:
         """Remove, once, what runs that were killed have left half written; it is in nobody's way."""

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from elite_pipeline.definitions import build_definitions
+from elite_pipeline.defs import resources
 from elite_pipeline.demo import demo_credentials
 from elite_pipeline.sandbox.toga2 import Toga2Sandbox
 from elite_pipeline.settings import Settings
@@ -377,3 +378,22 @@ def test_a_call_log_that_is_down_is_told_of_in_the_run_and_fails_nothing(
     (missing,) = [text for text in said if "missing in the call log" in text]
     assert "CLIENT_LOGS_DATABASE_URL" in missing
     assert "log-password" not in "".join(said)
+
+
+def test_long_run_says_in_its_log_how_far_it_is(
+    run: Run, systems: Systems, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # long enough to say something is every run here
+    monkeypatch.setattr(resources, "PROGRESS_SECONDS", 0)
+    desk = Desk(systems)
+    desk.note(desk.ticket(contact={"uuid": desk.contact("ada@example.com")}))
+
+    result = run("everything")
+
+    said = [
+        entry.user_message
+        for entry in instance.all_logs(result.run_id)
+        if entry.level == logging.INFO and "looked at" in entry.user_message
+    ]
+    assert "contacts: 1 records looked at" in said
+    assert "tickets: 1 looked at" in said
