@@ -102,6 +102,16 @@ class FlowState:
     log_lost_at: datetime | None
     run_id: str | None
 
+    @property
+    def known_carried_at(self) -> datetime | None:
+        """When it was last known that everything is carried, or a dead letter; None: it never was.
+
+        That is the end of the last run that came through, or a later look that found nothing new. No look
+        counts while the last run has stopped: what that one wanted is still to be carried.
+        """
+        looked = self.nothing_new_at if self.last_error is None else None
+        return max((one for one in (self.last_run, looked) if one is not None), default=None)
+
 
 class FlowStates:
     """What the flows of one client last did. Every method is one statement in a transaction of its own.
