@@ -217,9 +217,9 @@ def _never_at_rest(failed: int, busy: str, limit: int) -> str:
         else ""
     )
     return (
-        f" That is {busy} without a pause; at most {limit} hours are allowed. Look at the table of changes "
-        "of the last materializations. The same records again and again are an echo: both sides answer "
-        f"each other, which is a defect; please report it.{fails} If it is true work, raise "
+        f" That is {busy} without a pause; at most {limit} hours are allowed. Look at the changes that "
+        "stand with the last materializations. The same records again and again are an echo: both sides "
+        f"answer each other, which is a defect; please report it.{fails} If it is true work, raise "
         "checks.quiet_hours of the client in the registry."
     )
 
@@ -235,8 +235,8 @@ def call_log(watched: Watched) -> Finding | None:
     text = f"misses {lost} calls in the call log, the last at {at(lost_at)}."
     if lost > limit:
         text += (
-            f" At most {limit} are allowed. Only the log lacks them; nothing was left undone. The remarks of "
-            "the last runs say why: mostly the database of CLIENT_LOGS_DATABASE_URL is down, slow or full. "
+            f" At most {limit} are allowed. Only the log lacks them; nothing was left undone. Its last "
+            "runs say why: mostly the database of CLIENT_LOGS_DATABASE_URL is down, slow, or full. "
             "This passes again a day after the last loss."
         )
     return watched.finding(
