@@ -5,13 +5,14 @@ What does not belong here: how a flow records and settles them (``dead_letters``
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
 from elite_pipeline.iteration import chunked
 from elite_pipeline.ledger.database import LedgerDatabase
 from elite_pipeline.ledger.dead_letter import DeadLetter, letter_id, letter_of, stored_time
+from elite_pipeline.ledger.dead_letters import Counts
 from elite_pipeline.ledger.tables import dead_letters as table
 
 #: Letters in one statement: four values each, and old SQLites take no more than 999.
@@ -80,6 +81,24 @@ class DeadLetterOffice:
             return connection.execute(
                 sa.select(sa.func.count()).select_from(table).where(selection.clause())
             ).scalar_one()
+
+    def counts(self) -> dict[tuple[str, str], Counts]:
+        """Return client and flow -> how many letters there are; those without any are left out."""
+        parked = sa.func.sum(sa.case((table.c.next_attempt.is_(None), 1), else_=0))
+        query = sa.select(
+            table.c.client,
+            table.c.flow,
+            sa.func.count().label("letters"),
+            parked.label("parked"),
+            sa.func.min(table.c.first_failed).label("oldest"),
+        ).group_by(table.c.client, table.c.flow)
+        with self._database.begin() as connection:
+            return {
+                (row.client, row.flow): Counts(
+                    row.letters - int(row.parked), int(row.parked), row.oldest.replace(tzinfo=UTC)
+                )
+                for row in connection.execute(query)
+            }
 
     def due(self, flow: str, now: datetime) -> dict[str, int]:
         """Return client -> how many of a flow's letters may be tried again now.
