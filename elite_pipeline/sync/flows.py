@@ -87,14 +87,15 @@ def run_flow(name: str, context: FlowContext, options: Options | None = None) ->
     """Run one flow of one client.
 
     A flow that is switched off does nothing, says so, and is not an error (``spec/sync.md`` section
-    1). Two runs of one client and flow never overlap: the second waits, and gives up as transient.
+    1). Two runs of one client and flow never overlap: the second waits, and gives up as transient. That
+    goes for a dry run too: beside a real one it would plan what that is about to do.
 
     Raises:
         SystemicError, TransientError: See the flow.
     """
     if not getattr(context.client.flows, name):
         return FlowResult(client=context.client.name, flow=name, is_on=False)
-    flow = FLOWS[name]
+    flow, options = FLOWS[name], options or Options()
     context.began(name)
     with (
         flow.locks(context)(f"{context.client.name}.{name}", LOCK_WAIT_SECONDS),
@@ -102,5 +103,11 @@ def run_flow(name: str, context: FlowContext, options: Options | None = None) ->
     ):
         if flow.tables:
             context.togadesk.require(flow.tables)
-        result = flow.run(context, options or Options())
+        if options.dry_run:
+            # every other process needs nothing of it
+            from elite_pipeline.sync.dry_run import rehearse  # noqa: PLC0415 - see above
+
+            result = rehearse(name, flow.run, context, options)
+        else:
+            result = flow.run(context, options)
     return replace(result, remarks=(*result.remarks, *context.remarks()))
