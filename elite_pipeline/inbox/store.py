@@ -242,15 +242,10 @@ class Inbox:
             error_begins: How their ``error`` begins: whatever failed.
             now: When.
         """
-        over = sa.and_(
-            table.c.action == action,
-            table.c.status.in_((FAILED, DEAD)),
-            table.c.error.startswith(error_begins, autoescape=True),
-        )
         with self._database.begin() as connection:
             connection.execute(
                 sa.update(table)
-                .where(over)
+                .where(over(action, error_begins))
                 .values(status=DONE, dtFinished=_stored(now), dtRetryAfter=None, error=None)
             )
 
@@ -387,6 +382,15 @@ class Inbox:
                 )
                 for row in connection.execute(query)
             ]
+
+
+def over(action: str, error_begins: str) -> sa.ColumnElement[bool]:
+    """Return what an action's rows fulfil that failed for a reason which is over."""
+    return sa.and_(
+        table.c.action == action,
+        table.c.status.in_((FAILED, DEAD)),
+        table.c.error.startswith(error_begins, autoescape=True),
+    )
 
 
 def _row(webhook: Webhook) -> dict[str, Any]:

@@ -88,14 +88,15 @@ def run_flow(name: str, context: FlowContext, options: Options | None = None) ->
     """Run one flow of one client.
 
     A flow that is switched off does nothing, says so, and is not an error (``spec/sync.md`` section
-    1). Two runs of one client and flow never overlap: the second waits, and gives up as transient.
+    1). Two runs of one client and flow never overlap: the second waits, and gives up as transient. That
+    goes for a dry run too: beside a real one it would plan what that is about to do.
 
     Raises:
         SystemicError, TransientError: See the flow.
     """
     if not getattr(context.client.flows, name):
         return FlowResult(client=context.client.name, flow=name, is_on=False)
-    flow = FLOWS[name]
+    flow, options = FLOWS[name], options or Options()
     context.began(name)
     try:
         with (
@@ -104,8 +105,22 @@ def run_flow(name: str, context: FlowContext, options: Options | None = None) ->
         ):
             if flow.tables:
                 context.togadesk.require(flow.tables)
-            result = flow.run(context, options or Options())
+            result = (
+                _rehearse(name, flow, context, options)
+                if options.dry_run
+                else flow.run(context, options)
+            )
     except Exception as error:
-        stopped(context, name, error)
+        if not options.dry_run:
+            stopped(context, name, error)
         raise
-    return came_through(context, replace(result, remarks=(*result.remarks, *context.remarks())))
+    result = replace(result, remarks=(*result.remarks, *context.remarks()))
+    # a dry run is none: it has carried nothing
+    return result if options.dry_run else came_through(context, result)
+
+
+def _rehearse(name: str, flow: Flow, context: FlowContext, options: Options) -> FlowResult:
+    # every other process needs nothing of it
+    from elite_pipeline.sync.dry_run import rehearse  # noqa: PLC0415 - see above
+
+    return rehearse(name, flow.run, context, options)

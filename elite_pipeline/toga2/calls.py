@@ -7,10 +7,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from elite_pipeline.errors import ConfigurationError, PermanentError, PermanentHttpError
 from elite_pipeline.toga2 import wire
+from elite_pipeline.toga2.file_bodies import encode_file, read_uploaded
 from elite_pipeline.transport import Transport, parse_http_date
 
 T = TypeVar("T")
@@ -159,9 +160,14 @@ class Calls:
     ) -> T:
         """Send fields."""
         body = json.dumps(fields).encode("utf-8")
-        return self.send(method, route, body, parse=parse, repeatable=repeatable)
+        return self._send(method, route, body, parse=parse, repeatable=repeatable)
 
-    def send(
+    def upload(self, name: str, content_type: str, source: BinaryIO, size: int) -> str:
+        """Send a file and return its uuid; as ``Toga2Client.upload``."""
+        body = encode_file(name, content_type, source, size)
+        return self._send("POST", wire.FILES.route, body, parse=read_uploaded, repeatable=False)
+
+    def _send(
         self,
         method: str,
         route: str,

@@ -7,18 +7,21 @@ error, so that no error can look like an empty list.
 What does not belong here: the single request (``calls``), and how anything is spelled (``wire``).
 """
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Self, TypeVar
 
 from elite_pipeline.errors import PermanentError, PipelineError, SystemicError
+from elite_pipeline.planning import Planner
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.calls import Calls, in_address
-from elite_pipeline.toga2.file_bodies import FileContent, decode_file, encode_file, read_uploaded
+from elite_pipeline.toga2.file_bodies import FileContent, decode_file
 from elite_pipeline.toga2.jobs import Workers
 from elite_pipeline.toga2.models import Parameter, RecordParser, uuid_of
 from elite_pipeline.toga2.paging import iterate_pages
+from elite_pipeline.toga2.planned_calls import PlannedCalls
 from elite_pipeline.transport import Transport
 
 T = TypeVar("T")
@@ -62,6 +65,15 @@ class Toga2Client:
         )
         self._page_size = page_size
         self._workers = Workers(max_in_flight)
+
+    def planning(self, planner: Planner) -> Self:
+        """Return a twin for a dry run: it reads, and plans what it is to write.
+
+        It works on this client's connections and threads, and need not be closed.
+        """
+        twin = copy.copy(self)
+        twin._calls = PlannedCalls(self._calls, planner)  # noqa: SLF001 - of its own kind
+        return twin
 
     @property
     def calls(self) -> int:
@@ -219,13 +231,7 @@ class Toga2Client:
                 more or fewer bytes than ``size``, and nothing was sent.
             PermanentError, SystemicError: As the transport says.
         """
-        return self._calls.send(
-            "POST",
-            wire.FILES.route,
-            encode_file(name, content_type, source, size),
-            parse=read_uploaded,
-            repeatable=False,
-        )
+        return self._calls.upload(name, content_type, source, size)
 
     def file_address(self, uuid: str) -> str:
         """Return the address that a text names a stored file by."""

@@ -94,6 +94,7 @@ class TogadeskStore:
         self._sleep = sleep
         self._rng = rng or random.Random()
         self._texts = Statements(engine.dialect)
+        self._spill_after = spill_after
         self._references = ReferenceIndex(spill_after)
         self._schema: Schema | None = None
         self._limits: dict[tuple[str, str], tuple[TextLimits, int]] = {}
@@ -168,16 +169,17 @@ class TogadeskStore:
 
     def _attempt(self, work: Callable[[Tx], T]) -> T:
         with self._translated(), self._engine.connect() as connection, connection.begin():
-            return work(
-                Tx(
-                    connection,
-                    client_id=self.client_id,
-                    schema=self._read_schema(connection),
-                    references=self._references,
-                    statements=self._texts,
-                    count=self.statements.add,
-                )
-            )
+            return work(self._transaction(connection))
+
+    def _transaction(self, connection: sa.Connection) -> Tx:
+        return Tx(
+            connection,
+            client_id=self.client_id,
+            schema=self._read_schema(connection),
+            references=self._references,
+            statements=self._texts,
+            count=self.statements.add,
+        )
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
