@@ -5,6 +5,7 @@ operator starts a run (``defs``, ``cli``).
 """
 
 import logging
+import os
 import random
 import socket
 import time
@@ -120,6 +121,7 @@ def open_client(
             find_uploads=lambda: Uploads(settings.uploads_dir),
             ledger=ledger,
             watermarks=Watermarks(toga2),
+            who=_who(run_id),
         )
         if call_log is not None:
             context.began, context.remarks = call_log.begin, call_log.remarks
@@ -127,6 +129,14 @@ def open_client(
             settings, client, stack, redactor, retry=retry, sleep=sleep, rng=rng, call_log=call_log
         )
         yield context
+
+
+def _who(run_id: str | None) -> str:
+    """Return how people find a run that is going on: on Dagster's page, or as a process."""
+    host = socket.gethostname()
+    if run_id is not None:
+        return f"run {run_id[:8]} of Dagster, on {host}"
+    return f"a command line on {host}, process {os.getpid()}"
 
 
 def _freshservice_side(

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from elite_pipeline import locks
 from elite_pipeline.iteration import chunked
 from elite_pipeline.ledger.carried import Carried
 from elite_pipeline.ledger.database import LedgerDatabase
 from elite_pipeline.ledger.dead_letters import DeadLetters
+from elite_pipeline.ledger.holders import Holders
 from elite_pipeline.ledger.tables import MOST_TARGET_CHARS, category_paths, memory, seen, waiting
 from elite_pipeline.ledger.uploads import Uploads
 
@@ -64,8 +66,10 @@ class Ledger:
         self.uploads = Uploads(self._database, client)
         #: What was last carried of things, so that only what changed since is carried again.
         self.carried = Carried(self._database, client)
+        #: Who is at each flow.
+        self.holders = Holders(self._database, client)
 
-    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[None]:
+    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[locks.StillHeld]:
         """Hold a lock of this name, against every process that uses the same database."""
         return self._database.lock(name, wait_seconds)
 

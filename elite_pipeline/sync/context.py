@@ -110,6 +110,7 @@ class FlowContext:
             flow, failure, and the error itself.
         began: Told of every flow that begins, by its name.
         remarks: Asked at a flow's end for what an operator should know of what goes on beside it.
+        who: How people know the run, when another one finds the flow's lock held.
         find_freshservice: Gives the client's Freshservice account and the inbox of its webhooks.
         clock: Seconds, monotonic.
         now: The time of day, aware: when dead letters are due. No watermark goes by it.
@@ -125,6 +126,7 @@ class FlowContext:
     report: Callable[[str, RecordFailure, Exception], None] = _ignore_failure
     began: Callable[[str], None] = _ignore_flow
     remarks: Callable[[], Sequence[str]] = _no_remarks
+    who: str = "another run"
     find_freshservice: "Callable[[], FreshserviceSide]" = _no_freshservice
     clock: Callable[[], float] = field(default=time.perf_counter)
     now: Callable[[], datetime] = field(default=_wall_clock)
