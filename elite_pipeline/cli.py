@@ -29,6 +29,7 @@ from elite_pipeline.sync.flows import FLOWS, run_flow
 from elite_pipeline.sync.results import FlowResult
 from elite_pipeline.sync_results import document, show
 from elite_pipeline.togadesk_commands import togadesk
+from elite_pipeline.watermark_commands import watermark
 from elite_pipeline.webhook_commands import webhooks
 
 logger = logging.getLogger(__name__)
@@ -118,7 +119,17 @@ def sync(
 
 
 sandbox.add_command(togadesk_stand_in)
-for command in (init_db, calls, dead_letters, demo, demo_reset, sandbox, togadesk, webhooks):
+for command in (
+    init_db,
+    calls,
+    dead_letters,
+    demo,
+    demo_reset,
+    sandbox,
+    togadesk,
+    watermark,
+    webhooks,
+):
     cli.add_command(command)
 
 

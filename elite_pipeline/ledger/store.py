@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from elite_pipeline import locks
 from elite_pipeline.iteration import chunked
 from elite_pipeline.ledger.carried import Carried
 from elite_pipeline.ledger.database import LedgerDatabase
 from elite_pipeline.ledger.dead_letters import DeadLetters
 from elite_pipeline.ledger.flow_states import FlowStates
+from elite_pipeline.ledger.holders import Holders
 from elite_pipeline.ledger.tables import (
     MOST_TARGET_CHARS,
     category_paths,
@@ -78,6 +80,8 @@ class Ledger:
         self.carried = Carried(self._database, client)
         #: What each flow last did; written at a run's end, and read by people.
         self.flow_states = FlowStates(self._database, client)
+        #: Who is at each flow.
+        self.holders = Holders(self._database, client)
 
     @property
     def client(self) -> str:
@@ -107,7 +111,7 @@ class Ledger:
                 for rows in found.mappings().partitions():
                     target.execute(sa.insert(table), [dict(row) for row in rows])
 
-    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[None]:
+    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[locks.StillHeld]:
         """Hold a lock of this name, against every process that uses the same database."""
         return self._database.lock(name, wait_seconds)
 

@@ -152,6 +152,18 @@ carried = sa.Table(
     **_OPTIONS,
 )
 
+#: Who has last begun a flow, for the message that names who is at it: a lock keeps runs apart, and knows
+#: no names. ``since`` is UTC. A row stays when its run ends; whoever begins next puts himself in place.
+holders = sa.Table(
+    "sync_holders",
+    metadata,
+    sa.Column("client", _CLIENT, primary_key=True),
+    sa.Column("flow", _FLOW, primary_key=True),
+    sa.Column("holder", sa.String(MOST_NAME_CHARS), nullable=False),
+    sa.Column("since", sa.DateTime, nullable=False),
+    **_OPTIONS,
+)
+
 #: Accounts of others whose calls are counted there (``rate_budget``). Its row is the account's lock.
 #: Times are microseconds since 1970. ``closed_until``: nobody may call before. ``total``: how many calls
 #: the account itself says that it allows, as of the last answer.

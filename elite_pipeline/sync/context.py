@@ -119,6 +119,7 @@ class FlowContext:
         log_lost: Asked at a flow's end how many calls were found missing in the call log since it was
             asked before.
         run_id: What the run is called by whoever started it; None: nothing.
+        who: How people know the run, when another one finds the flow's lock held.
         find_freshservice: Gives the client's Freshservice account and the inbox of its webhooks.
         clock: Seconds, monotonic.
         now: The time of day, aware: when dead letters are due. No watermark goes by it.
@@ -136,6 +137,7 @@ class FlowContext:
     remarks: Callable[[], Sequence[str]] = _no_remarks
     log_lost: Callable[[], int] = _nothing_lost
     run_id: str | None = None
+    who: str = "another run"
     find_freshservice: "Callable[[], FreshserviceSide]" = _no_freshservice
     clock: Callable[[], float] = field(default=time.perf_counter)
     now: Callable[[], datetime] = field(default=_wall_clock)

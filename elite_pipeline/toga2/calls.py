@@ -78,6 +78,7 @@ class Calls:
         filters: Sequence[tuple[str, str]],
         *,
         is_timed: bool = False,
+        limit: int | None = None,
     ) -> list[object]:
         """Read the first page of what passes some filters.
 
@@ -86,6 +87,7 @@ class Calls:
             depth: Levels of relations to ask for.
             filters: As ``wire.where`` spells them.
             is_timed: Whether it may be the first of a list whose beginning is of interest.
+            limit: Records to ask for; by default a whole page.
 
         Raises:
             PermanentError: A filter is not valid Unicode.
@@ -102,7 +104,9 @@ class Calls:
             answer = self._transport.request(
                 "GET",
                 f"{self._base_url}/{resource.route}",
-                params=wire.list_params(filters, page=1, limit=self._page_size, depth=depth),
+                params=wire.list_params(
+                    filters, page=1, limit=limit or self._page_size, depth=depth
+                ),
                 parse=partial(wire.read_list, resource),
                 read_error=wire.read_error,
                 headers=self._headers,

@@ -19,7 +19,7 @@ from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.calls import Calls, in_address
 from elite_pipeline.toga2.file_bodies import FileContent, decode_file
 from elite_pipeline.toga2.jobs import Workers
-from elite_pipeline.toga2.models import Parameter, RecordParser, uuid_of
+from elite_pipeline.toga2.models import Parameter, RecordParser, updated_of, uuid_of
 from elite_pipeline.toga2.paging import iterate_pages
 from elite_pipeline.toga2.planned_calls import PlannedCalls
 from elite_pipeline.transport import Transport
@@ -111,6 +111,39 @@ class Toga2Client:
             page_size=self._page_size,
             name=resource.route,
         )
+
+    def oldest_after(
+        self, resource: wire.Resource, after: datetime
+    ) -> tuple[datetime | None, datetime | None]:
+        """Ask in the smallest call there is whether something was changed after an instant.
+
+        Args:
+            resource: What to list.
+            after: Aware.
+
+        Returns:
+            The time of the oldest change after it, None where there is none; and when TOGA 2 answered,
+            by its own clock (Date), None where it does not say.
+
+        Raises:
+            TransientError, PermanentError: As the transport says.
+            SystemicError: As the transport says; or the filter on time is ignored.
+        """
+        self._calls.list_started.pop(resource.route, None)
+        filters = [wire.where("_updated", ">", wire.format_time(after))]
+        found = self._calls.page(resource, 1, filters, is_timed=True, limit=1)
+        answered = self.list_started(resource)
+        if not found:
+            return None, answered
+        oldest = updated_of(found[0])
+        if oldest is not None and oldest <= after.replace(microsecond=0):
+            raise SystemicError(
+                f"TOGA 2: the list of {resource.route} gave a record of "
+                f"{wire.format_time(oldest)}, which is not after {wire.format_time(after)}: its "
+                "filters seem to be ignored. See docs/assumptions.md, paging."
+            )
+        # one that does not say when it was changed is read, and told of, by a run
+        return oldest or after, answered
 
     def list_started(self, resource: wire.Resource) -> datetime | None:
         """Return when TOGA 2 answered the first page of the latest list, by its own clock (Date).

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from elite_pipeline.togadesk import changed_tickets, tables
+from elite_pipeline.togadesk import changed_tickets, tables, unsent
 from elite_pipeline.togadesk.bulk import Statements, in_chunks
 from elite_pipeline.togadesk.reference_index import ReferenceIndex, key
 from elite_pipeline.togadesk.rows import ReferencedRows, Row
@@ -167,13 +167,14 @@ class Reads:
 
     def now(self) -> datetime:
         """Return the time of the server, aware, UTC, in whole seconds."""
-        clock = (
-            sa.func.datetime("now")
-            if self._sender.dialect.name == "sqlite"
-            else sa.func.utc_timestamp()
-        )
-        ((said,),) = self._sender.read(sa.select(clock), "(the server's clock)")
-        return datetime.fromisoformat(str(said)).replace(tzinfo=UTC)
+        ((said,),) = self._sender.read(sa.select(self._clock), "(the server's clock)")
+        return _instant(said)
+
+    @property
+    def _clock(self) -> sa.ColumnElement[Any]:
+        if self._sender.dialect.name == "sqlite":
+            return sa.func.datetime("now")
+        return sa.func.utc_timestamp()
 
     def first_ids(self, table: str, ticket_ids: Collection[int]) -> dict[int, int]:
         """Return the lowest id of a table's rows under each ticket that has any."""
@@ -207,6 +208,20 @@ class Reads:
             self._client_id, departments, after, self._sender.dialect.name
         )
         return changed_tickets.ChangedTickets(self._sender.stream(query, "tickets"))
+
+    def unsent(self, departments: Sequence[int], at_or_after: datetime) -> unsent.Unsent:
+        """Return whether TOGA 2 lacks something of this client's tickets, in one statement.
+
+        Args:
+            departments: Ids of departments; tickets of others are left out.
+            at_or_after: Naive, in the helpdesk's zone; what is older does not count (see
+                ``TogadeskStore.local_lower_bound``).
+        """
+        for table in ("tickets", "tickets_replies", "comments"):
+            self._schema.require(table)
+        query = unsent.query(self._client_id, departments, at_or_after, self._clock)
+        ((now, oldest, newest),) = self._sender.read(query, "tickets")
+        return unsent.Unsent(_instant(now), oldest, newest)
 
     def highest_id(self, table: str) -> int:
         """Return the highest id in a table, 0 when it is empty."""
@@ -284,6 +299,11 @@ class Reads:
         if missing and self._references.top_up(self, table, may_be_own=may_be_own):
             read(missing)
         return list(rows.values())
+
+
+def _instant(said: object) -> datetime:
+    """Return what the server's clock says, which is in UTC."""
+    return datetime.fromisoformat(str(said)).replace(tzinfo=UTC)
 
 
 def _by_id(rows: Iterable[Row]) -> list[Row]:

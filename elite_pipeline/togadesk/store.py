@@ -293,13 +293,14 @@ class TogadeskStore:
 
     # Locks
 
-    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[None]:
+    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[locks.StillHeld]:
         """Hold a lock of this name, against every process that uses the same database.
 
-        It is given back by itself when the process dies.
+        It is given back by itself when the process dies. What it gives raises TransientError once it is
+        known to be lost.
 
         Raises:
-            TransientError: It was not free within ``wait_seconds``.
+            LockHeldError: It was not free within ``wait_seconds``.
         """
         url = self._engine.url
         keeper = locks.Keeper(
