@@ -23,6 +23,7 @@ from elite_pipeline.freshservice_entry import FreshserviceEntry
 from elite_pipeline.ledger import Ledger, LedgerRateBudget
 from elite_pipeline.observability.call_log import CallLog
 from elite_pipeline.observability.call_log_rows import RowMaker
+from elite_pipeline.observability.log_losses import LogLosses
 from elite_pipeline.own_tables import connect as connect_own
 from elite_pipeline.settings import Settings
 from elite_pipeline.sync.context import FlowContext
@@ -87,8 +88,12 @@ def open_client(
         )
         ledger = Ledger(settings.pipeline_url, client.name)
         stack.callback(ledger.close)
-        call_log = _call_log(settings, client, redactor, run_id or str(uuid4()), warn)
+        run_id = run_id or str(uuid4())
+        call_log = _call_log(settings, client, redactor, run_id, warn)
+        losses = None
         if call_log is not None:
+            losses = LogLosses(call_log, ledger.flow_states)
+            stack.callback(losses.close)
             stack.callback(call_log.close)
         toga2 = Toga2Client(
             Transport(
@@ -120,9 +125,11 @@ def open_client(
             find_uploads=lambda: Uploads(settings.uploads_dir),
             ledger=ledger,
             watermarks=Watermarks(toga2),
+            run_id=run_id,
         )
-        if call_log is not None:
-            context.began, context.remarks = call_log.begin, call_log.remarks
+        if call_log is not None and losses is not None:
+            context.began, context.remarks = losses.begin, call_log.remarks
+            context.log_lost = losses.new
         context.find_freshservice = _freshservice_side(
             settings, client, stack, redactor, retry=retry, sleep=sleep, rng=rng, call_log=call_log
         )

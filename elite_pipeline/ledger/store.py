@@ -10,6 +10,7 @@ from elite_pipeline.iteration import chunked
 from elite_pipeline.ledger.carried import Carried
 from elite_pipeline.ledger.database import LedgerDatabase
 from elite_pipeline.ledger.dead_letters import DeadLetters
+from elite_pipeline.ledger.flow_states import FlowStates
 from elite_pipeline.ledger.tables import MOST_TARGET_CHARS, category_paths, memory, seen, waiting
 from elite_pipeline.ledger.uploads import Uploads
 
@@ -64,6 +65,8 @@ class Ledger:
         self.uploads = Uploads(self._database, client)
         #: What was last carried of things, so that only what changed since is carried again.
         self.carried = Carried(self._database, client)
+        #: What each flow last did; written at a run's end, and read by people.
+        self.flow_states = FlowStates(self._database, client)
 
     def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[None]:
         """Hold a lock of this name, against every process that uses the same database."""

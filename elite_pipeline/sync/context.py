@@ -88,6 +88,10 @@ def _no_remarks() -> Sequence[str]:
     return ()
 
 
+def _nothing_lost() -> int:
+    return 0
+
+
 def _no_freshservice() -> "FreshserviceSide":
     raise ConfigurationError(
         "This client has no freshservice section in the registry. Add one, or switch "
@@ -110,6 +114,9 @@ class FlowContext:
             flow, failure, and the error itself.
         began: Told of every flow that begins, by its name.
         remarks: Asked at a flow's end for what an operator should know of what goes on beside it.
+        log_lost: Asked at a flow's end how many calls were found missing in the call log since it was
+            asked before.
+        run_id: What the run is called by whoever started it; None: nothing.
         find_freshservice: Gives the client's Freshservice account and the inbox of its webhooks.
         clock: Seconds, monotonic.
         now: The time of day, aware: when dead letters are due. No watermark goes by it.
@@ -125,6 +132,8 @@ class FlowContext:
     report: Callable[[str, RecordFailure, Exception], None] = _ignore_failure
     began: Callable[[str], None] = _ignore_flow
     remarks: Callable[[], Sequence[str]] = _no_remarks
+    log_lost: Callable[[], int] = _nothing_lost
+    run_id: str | None = None
     find_freshservice: "Callable[[], FreshserviceSide]" = _no_freshservice
     clock: Callable[[], float] = field(default=time.perf_counter)
     now: Callable[[], datetime] = field(default=_wall_clock)

@@ -12,6 +12,7 @@ from elite_pipeline.sync.category_trees import run_category_trees
 from elite_pipeline.sync.collecting import seldom_collected
 from elite_pipeline.sync.contacts import Contacts
 from elite_pipeline.sync.context import FlowContext, Options
+from elite_pipeline.sync.flow_endings import came_through, stopped
 from elite_pipeline.sync.outgoing import run_outgoing
 from elite_pipeline.sync.predefined_replies import PredefinedReplies
 from elite_pipeline.sync.reference import run_reference_flow
@@ -96,11 +97,15 @@ def run_flow(name: str, context: FlowContext, options: Options | None = None) ->
         return FlowResult(client=context.client.name, flow=name, is_on=False)
     flow = FLOWS[name]
     context.began(name)
-    with (
-        flow.locks(context)(f"{context.client.name}.{name}", LOCK_WAIT_SECONDS),
-        seldom_collected(),
-    ):
-        if flow.tables:
-            context.togadesk.require(flow.tables)
-        result = flow.run(context, options or Options())
-    return replace(result, remarks=(*result.remarks, *context.remarks()))
+    try:
+        with (
+            flow.locks(context)(f"{context.client.name}.{name}", LOCK_WAIT_SECONDS),
+            seldom_collected(),
+        ):
+            if flow.tables:
+                context.togadesk.require(flow.tables)
+            result = flow.run(context, options or Options())
+    except Exception as error:
+        stopped(context, name, error)
+        raise
+    return came_through(context, replace(result, remarks=(*result.remarks, *context.remarks())))
