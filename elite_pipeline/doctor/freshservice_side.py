@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from elite_pipeline.clients import Client
 from elite_pipeline.doctor.findings import Notes
+from elite_pipeline.doctor.variables import said_of
 from elite_pipeline.errors import TransientError
 from elite_pipeline.freshservice import wire
 from elite_pipeline.freshservice.calls import Calls
@@ -54,7 +55,7 @@ def look_at_freshservice(
         return
     with notes.guard("freshservice.key") as guard:
         settings.freshservice_api_key(client)
-        notes.ok("freshservice.key", f"{client.environment_prefix}_FRESHSERVICE_API_KEY is set")
+        notes.ok("freshservice.key", said_of(f"{client.environment_prefix}_FRESHSERVICE_API_KEY"))
     if guard.is_broken:
         notes.not_looked_at("freshservice.answers", "without a key")
         notes.not_looked_at("freshservice.plan", "without a key")
@@ -79,7 +80,7 @@ def _look_at_secret(notes: Notes, settings: Settings, client: Client) -> None:
             "in Freshservice's Workflow Automator (docs/webhooks.md)",
         )
     else:
-        notes.ok("webhooks.secret", f"{name} is set, and long enough")
+        notes.ok("webhooks.secret", f"{said_of(name)}, and long enough")
 
 
 def _ask(

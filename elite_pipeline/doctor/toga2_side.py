@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from elite_pipeline.clients import Client
 from elite_pipeline.doctor.findings import Notes
 from elite_pipeline.doctor.needs import WITH_OWN_FIELDS, flows_on, routes_of
+from elite_pipeline.doctor.variables import said_of
 from elite_pipeline.errors import PipelineError
 from elite_pipeline.settings import Settings
 from elite_pipeline.sync import watermarks
@@ -54,10 +55,8 @@ def look_at_toga2(
     """
     with notes.guard("toga2.credentials") as guard:
         settings.toga2_credentials(client)
-        prefix = client.environment_prefix
-        notes.ok(
-            "toga2.credentials", f"{prefix}_TOGA2_API_KEY and {prefix}_TOGA2_API_SECRET are set"
-        )
+        names = tuple(f"{client.environment_prefix}_TOGA2_API_{part}" for part in ("KEY", "SECRET"))
+        notes.ok("toga2.credentials", said_of(*names))
     if guard.is_broken:
         _leave(notes, "toga2.answers", *_CHECKS, why="without credentials")
         return

@@ -101,7 +101,8 @@ def _shown(one: Taught) -> str:
     records = [
         record
         for parameter in one.command.params
-        if (record := parameter.get_help_record(context)) is not None
+        if isinstance(parameter, click.Option)
+        and (record := parameter.get_help_record(context)) is not None
     ]
     if records and not one.is_group:
         parts.append("".join(f"- `{names}`: {_one_line(text)}\n" for names, text in records))
