@@ -107,7 +107,7 @@ def open_client(
                     f"{client.environment_prefix}_TOGA2_API_SECRET, and toga2.client_uuid of client "
                     f"{client.name!r} in the registry"
                 ),
-                unreachable=_unreachable(settings),
+                unreachable=toga2_unreachable(settings),
                 retry=retry,
                 sleep=sleep,
                 rng=rng,
@@ -300,7 +300,7 @@ def require_a_demo(settings: Settings) -> None:
         )
 
 
-def _unreachable(settings: Settings) -> str:
+def toga2_unreachable(settings: Settings) -> str:
     """Return what an operator can do where TOGA 2 does not answer at all."""
     if settings.is_demo and settings.toga2_base_url is None:
         return (

@@ -17,14 +17,19 @@ from dotenv import load_dotenv
 
 from elite_pipeline.assembly import open_client
 from elite_pipeline.choices import ChoiceError, doubt, read_options
+from elite_pipeline.command_groups import SectionedGroup
 from elite_pipeline.dead_letter_commands import dead_letters
+from elite_pipeline.doctor_command import doctor
 from elite_pipeline.errors import ConfigurationError, PipelineError
+from elite_pipeline.help_texts import taught, taught_group
 from elite_pipeline.launcher.command import demo, demo_reset
 from elite_pipeline.log_commands import calls, init_db
 from elite_pipeline.observability.sentry import open_sentry
+from elite_pipeline.progress import shown_sentences
 from elite_pipeline.sandbox.cli import sandbox
 from elite_pipeline.sandbox.togadesk.cli import togadesk as togadesk_stand_in
 from elite_pipeline.settings import load_settings
+from elite_pipeline.status_command import status
 from elite_pipeline.sync.flows import FLOWS, run_flow
 from elite_pipeline.sync.results import FlowResult
 from elite_pipeline.sync_results import document, show
@@ -38,16 +43,45 @@ logger = logging.getLogger(__name__)
 RECORDS_FAILED = 3
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+#: What somebody wants to do -> the commands for it.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "Every day": ("status", "sync", "webhooks", "housekeeping"),
+    "When something is wrong": ("doctor", "dead-letters", "watermark", "verify", "calls"),
+    "Setting up": ("init-db", "togadesk"),
+    "Trying it out": ("demo", "demo-reset", "sandbox"),
+}
+
+
+@click.group(
+    cls=SectionedGroup,
+    sections=SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=taught_group(
+        ("See how everything is going", "status"),
+        ("See what is wrong, and what to do about it", "doctor"),
+        ("Sync one client once, without Dagster", "sync elite"),
+        ("Learn more of a command", "dead-letters retry --help"),
+    ),
+)
 def cli() -> None:
-    """Keep TOGA 2 and TOGaDesk in step, client by client.
+    """Keep Freshservice, TOGA 2 and TOGaDesk in step, client by client.
 
     Settings come from the environment and from a file .env in this folder; .env.example explains
-    them. Without any, everything runs on the demo.
+    them, and doctor checks them. Without any, everything runs on the demo.
     """
 
 
-@cli.command()
+@cli.command(
+    epilog=taught(
+        ("Sync everything that is switched on", "sync elite"),
+        (
+            "Sync tickets alone, again from a watermark (UTC)",
+            "sync elite toga2_to_togadesk --since '2026-06-10 00:00:00'",
+        ),
+        ("Compare all contacts", "sync elite contacts --full"),
+        statuses={RECORDS_FAILED: "done, but not every record came through: each is a dead letter"},
+    )
+)
 @click.argument("client")
 @click.argument("flows", nargs=-1, metavar="[FLOW]...")
 @click.option("--since", help="Start from this watermark, e.g. '2026-06-10 00:00:00' (UTC).")
@@ -91,8 +125,8 @@ def sync(
             closing(open_sentry(settings)) as report,
             nullcontext() if dry_run else report.run(client),
             open_client(settings, entry) as context,
+            shown_sentences(quiet=as_json) as context.progress,
         ):
-            context.progress = partial(click.echo, err=as_json)
             context.report = lambda flow, failure, error: report.record_failed(
                 error,
                 client=client,
@@ -125,7 +159,9 @@ for command in (
     dead_letters,
     demo,
     demo_reset,
+    doctor,
     sandbox,
+    status,
     togadesk,
     watermark,
     webhooks,

@@ -12,6 +12,7 @@ pytest_plugins = [
     "elite_pipeline_tests.support.failing",
     "elite_pipeline_tests.support.sentry_collector",
     "elite_pipeline_tests.support.call_logs",
+    "elite_pipeline_tests.support.clinics",
 ]
 
 

@@ -83,21 +83,22 @@ class DeadLetterOffice:
             ).scalar_one()
 
     def counts(self) -> dict[tuple[str, str], Counts]:
-        """Return client and flow -> how many letters there are; those without any are left out."""
-        parked = sa.func.sum(sa.case((table.c.next_attempt.is_(None), 1), else_=0))
+        """Return client and flow -> how many letters it has; one that has none is not among them."""
         query = sa.select(
             table.c.client,
             table.c.flow,
-            sa.func.count().label("letters"),
-            parked.label("parked"),
+            sa.func.count().label("all"),
+            sa.func.count(table.c.next_attempt).label("waiting"),
             sa.func.min(table.c.first_failed).label("oldest"),
         ).group_by(table.c.client, table.c.flow)
         with self._database.begin() as connection:
             return {
-                (row.client, row.flow): Counts(
-                    row.letters - int(row.parked), int(row.parked), row.oldest.replace(tzinfo=UTC)
+                (row["client"], row["flow"]): Counts(
+                    waiting=row["waiting"],
+                    parked=row["all"] - row["waiting"],
+                    oldest=row["oldest"].replace(tzinfo=UTC),
                 )
-                for row in connection.execute(query)
+                for row in connection.execute(query).mappings()
             }
 
     def due(self, flow: str, now: datetime) -> dict[str, int]:

@@ -72,7 +72,7 @@ class Uploads:
             PermanentError: The folder is missing or cannot be written to, or the name is none.
         """
         name = plain_name(stored)
-        temporary = b".elite-pipeline-%s.part" % secrets.token_hex(16).encode()
+        temporary = temporary_name(secrets.token_hex(16)).encode()
         with self._opened() as folder:
             with self._translated(stored):
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -242,6 +242,11 @@ class Uploads:
         return TransientError(
             f"The uploads folder {self._folder} fails at the moment ({_reason(error)})."
         )
+
+
+def temporary_name(digits: str) -> str:
+    """Return a hidden name that :meth:`Uploads.clean` knows; ``digits``: 32 hexadecimal ones."""
+    return f".elite-pipeline-{digits}.part"
 
 
 def _write_all(target: int, chunk: bytes) -> None:
