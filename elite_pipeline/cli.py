@@ -29,6 +29,7 @@ from elite_pipeline.settings import load_settings
 from elite_pipeline.sync.flows import FLOWS, run_flow
 from elite_pipeline.sync.results import FlowResult
 from elite_pipeline.togadesk_commands import togadesk
+from elite_pipeline.verify_command import verify
 from elite_pipeline.webhook_commands import webhooks
 
 logger = logging.getLogger(__name__)
@@ -134,7 +135,17 @@ def _show(results: list[FlowResult]) -> None:
 
 
 sandbox.add_command(togadesk_stand_in)
-for command in (init_db, calls, dead_letters, demo, demo_reset, sandbox, togadesk, webhooks):
+for command in (
+    init_db,
+    calls,
+    dead_letters,
+    demo,
+    demo_reset,
+    sandbox,
+    togadesk,
+    verify,
+    webhooks,
+):
     cli.add_command(command)
 
 
