@@ -10,7 +10,6 @@ import logging
 import sys
 from contextlib import closing, nullcontext
 from datetime import UTC, datetime
-from functools import partial
 
 import click
 from dotenv import load_dotenv
@@ -34,6 +33,7 @@ from elite_pipeline.sync.flows import FLOWS, run_flow
 from elite_pipeline.sync.results import FlowResult
 from elite_pipeline.sync_results import document, show
 from elite_pipeline.togadesk_commands import togadesk
+from elite_pipeline.verify_command import verify
 from elite_pipeline.watermark_commands import watermark
 from elite_pipeline.webhook_commands import webhooks
 
@@ -163,6 +163,7 @@ for command in (
     sandbox,
     status,
     togadesk,
+    verify,
     watermark,
     webhooks,
 ):

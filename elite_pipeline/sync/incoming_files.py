@@ -16,7 +16,7 @@ from threading import Lock
 
 from elite_pipeline.errors import PermanentError, PipelineError, SystemicError, TransientError
 from elite_pipeline.iteration import chunked
-from elite_pipeline.sync.file_matching import Likeness, match
+from elite_pipeline.sync.file_pairs import FilePairs
 from elite_pipeline.sync.file_rows import TABLE, find_rows, show_files, tagged_name
 from elite_pipeline.sync.ticket_outcomes import FileTarget
 from elite_pipeline.sync.wanted_files import WantedFile
@@ -68,6 +68,7 @@ class FileWriter:
         self._store = store
         self._toga2 = toga2
         self._uploads = uploads
+        self._pairs = FilePairs(store, uploads)
         self._large = Lock()
         self._is_clean = False
         self._guard = Lock()
@@ -108,19 +109,15 @@ class FileWriter:
         missing: list[_Missing] = []
         for target in targets:
             try:
-                there = [self._likeness(target, row) for row in rows[target.note]]
+                pairs = self._pairs.of(target, rows[target.note])
             except PipelineError as error:
                 if isinstance(error, SystemicError):
                     raise
                 report.failures.setdefault(target.note, []).append((f"note {target.note}", error))
                 continue
-            wanted = [
-                Likeness(self._known_as(target, file.name), file.size) for file in target.files
+            missing += [
+                _Missing(target, pair.file, pair.row) for pair in pairs if pair.size is None
             ]
-            for file, at in zip(target.files, match(wanted, there), strict=True):
-                row = rows[target.note][at] if at is not None else None
-                if at is None or there[at].size is None:
-                    missing.append(_Missing(target, file, row))
         return missing
 
     @staticmethod
@@ -130,18 +127,6 @@ class FileWriter:
             if target.was_private and target.reply_id is not None:
                 show_files(tx, target, rows[target.note])
         return rows
-
-    def _likeness(self, target: FileTarget, row: Row) -> Likeness:
-        """Return what a row is recognised by; without a size it waits for its bytes."""
-        name = row.name
-        if target.reply_id is not None:
-            name = file_names.real_name(row.id, name, row.file)
-        size = self._uploads.size(row.file) if row.file else None
-        return Likeness(self._known_as(target, name), size)
-
-    def _known_as(self, target: FileTarget, name: str) -> str:
-        """Return what a name is compared as: one that was once made shorter for a tag is the same."""
-        return tagged_name(target.note, name, self._store.limits(TABLE, "name"))
 
     def _named(self, target: FileTarget, file: WantedFile) -> str:
         """Return a file's name as people see it."""

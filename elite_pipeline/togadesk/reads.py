@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from elite_pipeline.togadesk import changed_tickets, tables, unsent
+from elite_pipeline.togadesk import changed_tickets, tables, unsent, walks
 from elite_pipeline.togadesk.bulk import Statements, in_chunks
 from elite_pipeline.togadesk.reference_index import ReferenceIndex, key
 from elite_pipeline.togadesk.rows import ReferencedRows, Row
@@ -251,6 +251,20 @@ class Reads:
             query = query.with_hint(declared, "FORCE INDEX (PRIMARY)", dialect)
         return [(row[0], row[1]) for row in self._sender.read(query, table)]
 
+    def walk(self, walk: walks.Walk, after: int, most: int) -> list[Row]:
+        """Return the next rows of a table of this client behind an id, by id (see ``walks``)."""
+        query, id_ = self._walked(walk)
+        return self._rows(query.where(id_ > after).order_by(id_).limit(most), walk)
+
+    def walk_some(self, walk: walks.Walk, ids: Collection[int]) -> list[Row]:
+        """Return the same of those of some rows that are there, by id."""
+        query, id_ = self._walked(walk)
+        return [
+            row
+            for some in in_chunks(sorted(ids))
+            for row in self._rows(query.where(id_.in_(some)).order_by(id_), walk)
+        ]
+
     def limits(self, table: str, column: str) -> TextLimits:
         """Return what a text column can hold (see ``TogadeskStore.limits``)."""
         return self._schema.limits(table, column)
@@ -265,6 +279,14 @@ class Reads:
     def _table(self, table: str) -> sa.Table:
         self._schema.require(table)
         return tables.table(table)
+
+    def _walked(self, walk: walks.Walk) -> tuple[sa.Select[Any], sa.Column[Any]]:
+        self._schema.require(walk)
+        return walks.query(walk, self._client_id)
+
+    def _rows(self, query: sa.Select[Any], table: str) -> list[Row]:
+        names = [column.name for column in query.selected_columns]
+        return [Row(zip(names, values, strict=True)) for values in self._sender.read(query, table)]
 
     def _own(self, query: sa.Select[Any], declared: sa.Table) -> sa.Select[Any]:
         if not tables.is_client_scoped(declared):

@@ -116,6 +116,10 @@ class TogadeskStore:
         """Delete what the store keeps on disk; the engine stays open."""
         self._references.close()
 
+    def expect_many_lookups(self) -> None:
+        """Prepare for lookups by reference all over: none of them reads a whole table more than once."""
+        self._references.spill_at_once()
+
     # Transactions
 
     def run(self, work: Callable[[Tx], T]) -> T:
