@@ -85,9 +85,7 @@ LOCK_WAIT_SECONDS = 60.0
 
 
 @contextmanager
-def holding(
-    context: FlowContext, flow: str, wait_seconds: float = LOCK_WAIT_SECONDS
-) -> Iterator[StillHeld]:
+def holding(context: FlowContext, flow: str, wait_seconds: float) -> Iterator[StillHeld]:
     """Keep every run of one client and flow away, whoever starts it and where.
 
     Yields:
@@ -135,7 +133,7 @@ def run_flow(name: str, context: FlowContext, options: Options | None = None) ->
     flow = FLOWS[name]
     context.began(name)
     with (
-        holding(context, name) as still_held,
+        holding(context, name, LOCK_WAIT_SECONDS) as still_held,
         _told_of_loss(context, still_held),
         seldom_collected(),
     ):
