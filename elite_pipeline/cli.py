@@ -20,6 +20,7 @@ from elite_pipeline.assembly import open_client
 from elite_pipeline.choices import ChoiceError, doubt, read_options
 from elite_pipeline.dead_letter_commands import dead_letters
 from elite_pipeline.errors import ConfigurationError, PipelineError
+from elite_pipeline.housekeeping_commands import housekeeping
 from elite_pipeline.launcher.command import demo, demo_reset
 from elite_pipeline.log_commands import calls, init_db
 from elite_pipeline.observability.sentry import open_sentry
@@ -136,6 +137,7 @@ def _show(results: list[FlowResult]) -> None:
 sandbox.add_command(togadesk_stand_in)
 for command in (init_db, calls, dead_letters, demo, demo_reset, sandbox, togadesk, webhooks):
     cli.add_command(command)
+cli.add_command(housekeeping)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from elite_pipeline.defs import jobs
 from elite_pipeline.defs.assets.reference_data import reference_data_assets
 from elite_pipeline.defs.assets.sources import source_specs
 from elite_pipeline.defs.assets.ticket_deltas import ticket_delta_assets
+from elite_pipeline.defs.housekeeping import housekeeping_job, housekeeping_schedule
 from elite_pipeline.defs.partitions import client_partitions
 from elite_pipeline.defs.resources import client_systems
 from elite_pipeline.defs.schedules import client_schedules
@@ -48,8 +49,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *reference_data_assets(partitions),
             *ticket_delta_assets(partitions),
         ],
-        jobs=jobs.JOBS,
-        schedules=client_schedules(registry, is_demo=is_running_demo),
+        jobs=[*jobs.JOBS, housekeeping_job(settings)],
+        schedules=[
+            *client_schedules(registry, is_demo=is_running_demo),
+            housekeeping_schedule(is_demo=is_running_demo),
+        ],
         sensors=[webhook_inbox(settings, is_demo=is_running_demo)],
         resources={"systems": client_systems(settings)},
         # a process per step would double what a run costs, and steps of a run share connections

@@ -83,7 +83,8 @@ def test_schedules_of_a_real_registry_are_off_until_somebody_switches_them_on(
 
     schedules = build_definitions(settings).get_repository_def().schedule_defs
 
-    assert {schedule.name for schedule in schedules} == {"good_tickets", "good_reference_data"}
+    names = {schedule.name for schedule in schedules}
+    assert names == {"good_tickets", "good_reference_data", "housekeeping"}
     assert {schedule.default_status for schedule in schedules} == {dg.DefaultScheduleStatus.STOPPED}
 
 
@@ -110,7 +111,7 @@ def test_client_with_a_name_that_cannot_be_one_takes_nobody_down(
     definitions = build_definitions(settings)
 
     names = {one.name for one in definitions.get_repository_def().schedule_defs}
-    assert names == {"good_tickets", "good_reference_data"}
+    assert names == {"good_tickets", "good_reference_data", "housekeeping"}
     assert "expected a name" in caplog.text
 
 
