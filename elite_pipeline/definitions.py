@@ -9,6 +9,7 @@ from elite_pipeline.defs import jobs
 from elite_pipeline.defs.assets.reference_data import reference_data_assets
 from elite_pipeline.defs.assets.sources import source_specs
 from elite_pipeline.defs.assets.ticket_deltas import ticket_delta_assets
+from elite_pipeline.defs.housekeeping import housekeeping_job, housekeeping_schedule
 from elite_pipeline.defs.partitions import client_partitions
 from elite_pipeline.defs.resources import client_systems
 from elite_pipeline.defs.schedules import client_schedules
@@ -49,8 +50,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *reference_data_assets(partitions),
             *ticket_delta_assets(partitions),
         ],
-        jobs=jobs.client_jobs(partitions),
-        schedules=client_schedules(registry, is_demo=is_running_demo),
+        jobs=[*jobs.client_jobs(partitions), housekeeping_job(settings)],
+        schedules=[
+            *client_schedules(registry, is_demo=is_running_demo),
+            housekeeping_schedule(is_demo=is_running_demo),
+        ],
         sensors=[
             webhook_inbox(settings, is_demo=is_running_demo),
             ticket_watermarks(settings, is_demo=is_running_demo),

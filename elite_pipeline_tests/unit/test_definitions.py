@@ -66,7 +66,12 @@ GOOD = """
     custom_field_prefix: c_good
 """
 
-GOOD_SCHEDULES = {"good_tickets", "good_reference_data", "good_reference_data_in_full"}
+GOOD_SCHEDULES = {
+    "good_tickets",
+    "good_reference_data",
+    "good_reference_data_in_full",
+    "housekeeping",
+}
 
 
 def test_names_are_what_they_were(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
