@@ -5,6 +5,7 @@ operator starts a run (``defs``, ``cli``).
 """
 
 import logging
+import os
 import random
 import socket
 import time
@@ -126,6 +127,7 @@ def open_client(
             ledger=ledger,
             watermarks=Watermarks(toga2),
             run_id=run_id,
+            who=_who(run_id),
         )
         if call_log is not None and losses is not None:
             context.began, context.remarks = losses.begin, call_log.remarks
@@ -134,6 +136,14 @@ def open_client(
             settings, client, stack, redactor, retry=retry, sleep=sleep, rng=rng, call_log=call_log
         )
         yield context
+
+
+def _who(run_id: str | None) -> str:
+    """Return how people find a run that is going on: on Dagster's page, or as a process."""
+    host = socket.gethostname()
+    if run_id is not None:
+        return f"run {run_id[:8]} of Dagster, on {host}"
+    return f"a command line on {host}, process {os.getpid()}"
 
 
 def _freshservice_side(

@@ -12,7 +12,8 @@ from elite_pipeline.defs.assets.ticket_deltas import ticket_delta_assets
 from elite_pipeline.defs.partitions import client_partitions
 from elite_pipeline.defs.resources import client_systems
 from elite_pipeline.defs.schedules import client_schedules
-from elite_pipeline.defs.sensors import webhook_inbox
+from elite_pipeline.defs.watermark_sensor import ticket_watermarks
+from elite_pipeline.defs.webhook_sensor import webhook_inbox
 from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.settings import Settings, load_settings
 
@@ -48,9 +49,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *reference_data_assets(partitions),
             *ticket_delta_assets(partitions),
         ],
-        jobs=jobs.JOBS,
+        jobs=jobs.client_jobs(partitions),
         schedules=client_schedules(registry, is_demo=is_running_demo),
-        sensors=[webhook_inbox(settings, is_demo=is_running_demo)],
+        sensors=[
+            webhook_inbox(settings, is_demo=is_running_demo),
+            ticket_watermarks(settings, is_demo=is_running_demo),
+        ],
         resources={"systems": client_systems(settings)},
         # a process per step would double what a run costs, and steps of a run share connections
         executor=dg.in_process_executor,

@@ -1,8 +1,12 @@
 """The jobs: what an operator or a schedule runs together."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import dagster as dg
 
 from elite_pipeline.defs.assets import reference_data, ticket_deltas
+from elite_pipeline.defs.lanes import LONG, WEBHOOKS_FIRST, lane_tags
 
 REFERENCE_DATA = dg.define_asset_job(
     "reference_data",
@@ -18,6 +22,7 @@ FRESHSERVICE = dg.define_asset_job(
     "freshservice",
     selection=dg.AssetSelection.groups(ticket_deltas.FROM_FRESHSERVICE),
     description="Ticket deltas of one client out of Freshservice: webhooks, and what none told of.",
+    tags=WEBHOOKS_FIRST,
 )
 EVERYTHING = dg.define_asset_job(
     "everything",
@@ -28,6 +33,37 @@ EVERYTHING = dg.define_asset_job(
         ticket_deltas.TO_TOGA2,
     ),
     description="All of one client, reference data first: what a first sync is.",
+    tags=LONG,
 )
 
 JOBS = (REFERENCE_DATA, TICKETS, FRESHSERVICE, EVERYTHING)
+
+
+def client_jobs(partitions: dg.PartitionsDefinition[str]) -> list[Any]:
+    """Return the jobs, whose runs carry their client's lane also when a person starts them.
+
+    A sensor or a schedule must name them (``job_name``): the objects above know no partitions.
+    """
+    return [
+        dg.define_asset_job(
+            job.name,
+            selection=job.selection,
+            description=job.description,
+            tags=job.tags,
+            config=dg.PartitionedConfig(
+                partitions,
+                run_config_for_partition_key_fn=_no_config,
+                tags_for_partition_key_fn=_lane_of(job.name),
+            ),
+        )
+        for job in JOBS
+    ]
+
+
+def _no_config(client: str) -> Mapping[str, Any]:
+    del client
+    return {}
+
+
+def _lane_of(job: str) -> Callable[[str], Mapping[str, str]]:
+    return lambda client: lane_tags(client, job)

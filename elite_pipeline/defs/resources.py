@@ -6,7 +6,7 @@ Dagster starts, and most of them never run a flow.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,8 @@ class ClientSystems:
         """
         from elite_pipeline.sync.flows import run_flow  # noqa: PLC0415 - most processes never sync
 
-        with self._report.run(client, flow):
+        # nobody is to be woken by what did not happen
+        with nullcontext() if options.dry_run else self._report.run(client, flow):
             context = self._context(client)
             context.progress = _now_and_then(progress)
             return run_flow(flow, context, options)

@@ -4,7 +4,7 @@ It decides nothing about a sync (``design.md``, wall 6): after it was lost, the 
 it again. What does not belong here: what of it is alarming (``health``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -71,8 +71,8 @@ class FlowState:
         busy_since: The end of the first run after that one which was not so; None: the last was quiet.
         busy_runs: How many there were since; runs that stopped do not count.
         watermark: The stored one, as the last run that looked left it; None: none has looked.
-        source_newest: The newest change at the source as somebody last looked there without a run.
-        source_looked_at: When that was; None: nobody has.
+        nothing_new_at: When somebody last looked at the source without a run, and found nothing that has
+            not been carried; None: nobody has.
         created, updated, failed, calls, seconds: Of the last run that came through.
         waiting, parked, oldest_letter: Its dead letters at its end; people may have acted since.
         log_lost: Calls missing in the call log, counted together while no day passes between losses.
@@ -89,8 +89,7 @@ class FlowState:
     busy_since: datetime | None
     busy_runs: int
     watermark: datetime | None
-    source_newest: datetime | None
-    source_looked_at: datetime | None
+    nothing_new_at: datetime | None
     created: int
     updated: int
     failed: int
@@ -102,6 +101,16 @@ class FlowState:
     log_lost: int
     log_lost_at: datetime | None
     run_id: str | None
+
+    @property
+    def known_carried_at(self) -> datetime | None:
+        """When it was last known that everything is carried, or a dead letter; None: it never was.
+
+        That is the end of the last run that came through, or a later look that found nothing new. No look
+        counts while the last run has stopped: what that one wanted is still to be carried.
+        """
+        looked = self.nothing_new_at if self.last_error is None else None
+        return max((one for one in (self.last_run, looked) if one is not None), default=None)
 
 
 class FlowStates:
@@ -223,30 +232,23 @@ class FlowStateReader:
             states = [_state(row) for row in rows.mappings()]
         return {(one.client, one.flow): one for one in states}
 
-    def looked(self, newest: Mapping[tuple[str, str], datetime | None], now: datetime) -> None:
-        """Write down what is newest at the sources, for who looked there without a run. One statement.
+    def nothing_new(self, flows: Collection[tuple[str, str]], now: datetime) -> None:
+        """Write down that there is nothing to be carried, for who looks without a run. One statement.
 
         Args:
-            newest: Client and flow -> the time of the newest change there, aware; None: there is
-                nothing. Those who could not be asked are not in it.
+            flows: Client and flow: those whose source was asked and has nothing new, whose last run came
+                through, and of which no run is queued or under way.
             now: When they were asked: not later than the first question, aware.
         """
-        if not newest:
-            return
         moment = stored_time(now)
         rows = [
-            {
-                **_NOTHING,
-                "client": client,
-                "flow": flow,
-                "source_newest": _stored(change),
-                "source_looked_at": moment,
-            }
-            for (client, flow), change in sorted(newest.items())
+            {**_NOTHING, "client": client, "flow": flow, "nothing_new_at": moment}
+            for client, flow in sorted(flows)
         ]
-        changed = ("source_newest", "source_looked_at")
+        if not rows:
+            return
         with self._database.begin() as connection:
-            connection.execute(_upsert(self._database.is_sqlite, changed), rows)
+            connection.execute(_upsert(self._database.is_sqlite, ["nothing_new_at"]), rows)
 
 
 def _upsert(is_sqlite: bool, changes: Sequence[tuple[str, Any]] | Sequence[str]) -> sa.Executable:

@@ -111,8 +111,7 @@ flow_states = sa.Table(
     sa.Column("busy_since", sa.DateTime),
     sa.Column("busy_runs", sa.Integer, nullable=False),
     sa.Column("watermark", sa.DateTime),
-    sa.Column("source_newest", sa.DateTime),
-    sa.Column("source_looked_at", sa.DateTime),
+    sa.Column("nothing_new_at", sa.DateTime),
     sa.Column("created", sa.Integer, nullable=False),
     sa.Column("updated", sa.Integer, nullable=False),
     sa.Column("failed", sa.Integer, nullable=False),
@@ -150,6 +149,18 @@ carried = sa.Table(
         sa.Text().with_variant(mysql.MEDIUMTEXT, "mysql", "mariadb"),
         nullable=False,
     ),
+    **_OPTIONS,
+)
+
+#: Who has last begun a flow, for the message that names who is at it: a lock keeps runs apart, and knows
+#: no names. ``since`` is UTC. A row stays when its run ends; whoever begins next puts himself in place.
+holders = sa.Table(
+    "sync_holders",
+    metadata,
+    sa.Column("client", _CLIENT, primary_key=True),
+    sa.Column("flow", _FLOW, primary_key=True),
+    sa.Column("holder", sa.String(MOST_NAME_CHARS), nullable=False),
+    sa.Column("since", sa.DateTime, nullable=False),
     **_OPTIONS,
 )
 

@@ -60,7 +60,7 @@ class Sender:
         self, declared: sa.Table, columns: Sequence[str], where: Mapping[str, object]
     ) -> Sequence[Sequence[Any]]:
         """Return the values of ``columns`` of rows whose columns have some values, by id."""
-        return self.read(_query(declared, columns, where), declared.name)
+        return self.read(query_of(declared, columns, where), declared.name)
 
     def read_in(
         self,
@@ -80,7 +80,7 @@ class Sender:
             if (rows := self._packed.rows(count, document)) is not None:
                 return rows
         name, values = in_
-        query = _query(declared, columns, where).where(declared.c[name].in_(values))
+        query = query_of(declared, columns, where).where(declared.c[name].in_(values))
         return self.read(query, declared.name)
 
     def write(self, statement: sa.Delete, table: str) -> int:
@@ -108,6 +108,11 @@ class Sender:
     @contextmanager
     def _sending(self, kind: Literal["read", "write"], table: str) -> Iterator[None]:
         self._count(kind)
+        with self._translated(table):
+            yield
+
+    @contextmanager
+    def _translated(self, table: str) -> Iterator[None]:
         try:
             yield
         except sa.exc.DBAPIError as error:
@@ -120,9 +125,10 @@ class Sender:
             ) from None
 
 
-def _query(
+def query_of(
     declared: sa.Table, columns: Sequence[str], where: Mapping[str, object]
 ) -> sa.Select[Any]:
+    """Return what reads ``columns`` of rows whose columns have some values, by id."""
     query = sa.select(*(declared.c[name] for name in columns)).order_by(declared.c.id)
     for name, value in where.items():
         query = query.where(declared.c[name] == value)

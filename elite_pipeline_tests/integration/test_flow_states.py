@@ -77,8 +77,7 @@ def test_a_run_is_written_down_as_it_was(ledger: Ledger, url: str) -> None:
         busy_since=NOW,
         busy_runs=1,
         watermark=NOW - timedelta(hours=1),
-        source_newest=None,
-        source_looked_at=None,
+        nothing_new_at=None,
         created=1,
         updated=2,
         failed=3,
@@ -137,21 +136,19 @@ def test_losses_of_the_call_log_add_up_until_a_day_is_without_any(ledger: Ledger
     assert (state(url).log_lost, state(url).log_lost_at) == (5, minutes(3 + 24 * 60))
 
 
-def test_what_was_seen_at_the_sources_is_written_for_all_clients_at_once(
-    ledger: Ledger, url: str
-) -> None:
+def test_that_nothing_is_new_is_written_for_all_clients_at_once(ledger: Ledger, url: str) -> None:
     ledger.flow_states.came_through(FLOW, BUSY, NOW)
-    many = {(f"client-{number}", FLOW): None for number in range(300)}
+    many = [(f"client-{number}", FLOW) for number in range(300)]
     with reading(url) as reader:
-        reader.looked({("elite", FLOW): minutes(-5), **many}, minutes(1))
-        reader.looked({("elite", FLOW): minutes(5)}, minutes(6))
-        reader.looked({}, minutes(7))
+        reader.nothing_new([("elite", FLOW), *many], minutes(1))
+        reader.nothing_new([("elite", FLOW)], minutes(6))
+        reader.nothing_new([], minutes(7))
         states = reader.all()
     assert len(states) == 301
     elite, other = states["elite", FLOW], states["client-299", FLOW]
-    assert (elite.source_newest, elite.source_looked_at) == (minutes(5), minutes(6))
+    assert elite.nothing_new_at == minutes(6)
     assert (elite.last_run, elite.created, elite.busy_runs) == (NOW, 1, 1)
-    assert (other.source_newest, other.source_looked_at) == (None, minutes(1))
+    assert other.nothing_new_at == minutes(1)
     assert (other.last_run, other.created) == (None, 0)
 
 

@@ -66,6 +66,8 @@ GOOD = """
     custom_field_prefix: c_good
 """
 
+GOOD_SCHEDULES = {"good_tickets", "good_reference_data", "good_reference_data_in_full"}
+
 
 def test_names_are_what_they_were(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A rename shows in review."""
@@ -83,7 +85,7 @@ def test_schedules_of_a_real_registry_are_off_until_somebody_switches_them_on(
 
     schedules = build_definitions(settings).get_repository_def().schedule_defs
 
-    assert {schedule.name for schedule in schedules} == {"good_tickets", "good_reference_data"}
+    assert {schedule.name for schedule in schedules} == GOOD_SCHEDULES
     assert {schedule.default_status for schedule in schedules} == {dg.DefaultScheduleStatus.STOPPED}
 
 
@@ -110,7 +112,7 @@ def test_client_with_a_name_that_cannot_be_one_takes_nobody_down(
     definitions = build_definitions(settings)
 
     names = {one.name for one in definitions.get_repository_def().schedule_defs}
-    assert names == {"good_tickets", "good_reference_data"}
+    assert names == GOOD_SCHEDULES
     assert "expected a name" in caplog.text
 
 

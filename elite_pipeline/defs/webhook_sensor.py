@@ -22,7 +22,8 @@ from dagster import DagsterRunStatus
 from elite_pipeline.clients import Registry
 from elite_pipeline.defs import jobs
 from elite_pipeline.defs.assets.ticket_deltas import FRESHSERVICE_TICKET_DELTAS
-from elite_pipeline.defs.schedules import (
+from elite_pipeline.defs.cursors import cursor_now
+from elite_pipeline.defs.lanes import (
     LANE_TAG,
     UNDER_WAY,
     clients_with_freshservice,
@@ -84,7 +85,7 @@ def webhook_inbox(
 
     @dg.sensor(
         name=WEBHOOK_INBOX,
-        job=jobs.FRESHSERVICE,
+        job_name=jobs.FRESHSERVICE.name,
         minimum_interval_seconds=_INTERVAL,
         default_status=(
             dg.DefaultSensorStatus.RUNNING if is_demo else dg.DefaultSensorStatus.STOPPED
@@ -107,7 +108,7 @@ def webhook_inbox(
         with _open(settings) as (inbox, office):
             while True:
                 # the daemon writes the tick's cursor over what a person sets meanwhile
-                if (typed := _cursor_now(context.instance, written)) != written:
+                if (typed := cursor_now(context.instance, WEBHOOK_INBOX, written)) != written:
                     written, cursor = typed, parse_cursor(typed)
                 now = datetime.now(UTC)
                 seen = look(inbox, cursor, clients, now)
@@ -131,19 +132,6 @@ def webhook_inbox(
         )
 
     return sensor
-
-
-def _cursor_now(instance: dg.DagsterInstance, before: str | None) -> str | None:
-    """Return the sensor's cursor as it stands; ``before``, where no daemon keeps one."""
-    if instance.schedule_storage is None:
-        return before
-    # schedules are among them; they have no cursor
-    kept = [
-        getattr(state.instigator_data, "cursor", None)
-        for state in instance.all_instigator_state()
-        if state.instigator_name == WEBHOOK_INBOX
-    ]
-    return kept[0] if len(kept) == 1 else before
 
 
 def _work(

@@ -1,0 +1,56 @@
+"""Why a difference is none by itself: the next run carries it, or a dead letter stands for it.
+
+What does not belong here: what is due (``due``), what differs (``judging``, ``unsent``).
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+
+from elite_pipeline.ledger import DeadLetter
+from elite_pipeline.ledger.dead_letter import fitted
+from elite_pipeline.sync.verify.findings import Finding, Reason
+
+#: What a run that is due, or a dead letter, can be the reason of. What is doubled stays so, and what
+#: customers can see that they must not is said in any case.
+_EXPLAINABLE = frozenset({Reason.MISSING, Reason.DIFFERENT, Reason.NOT_COMPARABLE})
+
+
+def not_yet_due(finding: Finding) -> Finding:
+    """Return a finding as one that the next run takes care of."""
+    if finding.reason not in _EXPLAINABLE:
+        return finding
+    return replace(finding, reason=Reason.NOT_YET_DUE, otherwise=finding.reason)
+
+
+def dead_letter(finding: Finding, letter: DeadLetter) -> Finding:
+    """Return a finding as one that a dead letter stands for."""
+    if finding.reason not in _EXPLAINABLE:
+        return finding
+    state = "parked" if letter.parked else "waiting"
+    return replace(
+        finding,
+        reason=Reason.DEAD_LETTER,
+        otherwise=finding.reason,
+        detail=f"{finding.detail}; dead letter {letter.id[:12]} ({state}): {letter.error}",
+    )
+
+
+def letter_for(letters: Iterable[DeadLetter], called: Collection[str]) -> DeadLetter | None:
+    """Return the dead letter that stands for something.
+
+    Args:
+        letters: Of the entity that it belongs to; a letter of all of it stands for every part.
+        called: What the flow may call it.
+    """
+    names = {fitted(name) for name in called}
+    for letter in letters:
+        if letter.record in names or letter.record == letter.entity:
+            return letter
+    return None
+
+
+def holding(letters: Sequence[DeadLetter]) -> DeadLetter | None:
+    """Return the letter of a ticket that holds up what stands behind it (``outgoing_sender``)."""
+    return next(
+        (letter for letter in letters if letter.kind == "transient" and not letter.parked), None
+    )
