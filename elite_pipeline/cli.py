@@ -80,6 +80,8 @@ def cli() -> None:
             "sync elite toga2_to_togadesk --since '2026-06-10 00:00:00'",
         ),
         ("Compare all contacts", "sync elite contacts --full"),
+        ("See what a run would do, and do nothing", "sync elite --dry-run"),
+        ("Let a program read what was done", "sync elite --json"),
         statuses={RECORDS_FAILED: "done, but not every record came through: each is a dead letter"},
     )
 )

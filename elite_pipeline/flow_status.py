@@ -19,7 +19,6 @@ from elite_pipeline.inbox.rows import Counts as InboxCounts
 from elite_pipeline.ledger import Counts, DeadLetterOffice, FlowState, FlowStateReader
 from elite_pipeline.settings import Settings
 from elite_pipeline.sync import watermarks
-from elite_pipeline.sync.flow_parameters import FLOW_PARAMETERS
 from elite_pipeline.sync.flows import FLOWS
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import Parameter
@@ -207,13 +206,13 @@ def _flow(
     if stored is None:
         watermark = state.watermark if state is not None else None
     else:
-        watermark = stored.get(FLOW_PARAMETERS[flow])
+        watermark = stored.get(watermarks.OF_FLOWS[flow])
     return FlowStatus(
         flow=flow,
         is_on=getattr(client.flows, flow),
         watermark=watermark,
         is_stored=stored is not None,
-        lag=lag_of(state, watermark, now),
+        lag=lag_of(state, now),
         waiting=letters.waiting,
         parked=letters.parked,
         oldest_letter=letters.oldest,
@@ -224,17 +223,11 @@ def _flow(
     )
 
 
-def lag_of(state: FlowState | None, watermark: datetime | None, now: datetime) -> timedelta | None:
+def lag_of(state: FlowState | None, now: datetime) -> timedelta | None:
     """Return how old a change can be that is not on the other side yet.
 
     A run that came through brought all that there was; what was changed since may be missing, unless
     somebody has looked at the source since then and found nothing newer.
     """
-    if state is None or state.last_run is None:
-        return None
-    looked, newest = state.source_looked_at, state.source_newest
-    if looked is not None and looked > state.last_run:
-        has_news = newest is not None and (watermark is None or newest > watermark)
-        if not has_news:
-            return max(now - looked, timedelta())
-    return max(now - state.last_run, timedelta())
+    known = state.known_carried_at if state is not None else None
+    return max(now - known, timedelta()) if known is not None else None

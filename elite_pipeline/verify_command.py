@@ -17,6 +17,7 @@ from rich.table import Table
 
 from elite_pipeline.assembly import open_client
 from elite_pipeline.choices import ChoiceError, doubt, read_options
+from elite_pipeline.help_texts import taught
 from elite_pipeline.observability.sentry import open_sentry
 from elite_pipeline.settings import load_settings
 from elite_pipeline.sync.verify.findings import (
@@ -37,7 +38,20 @@ DIFFERENT = 3
 _MOST_SHOWN = 50
 
 
-@click.command()
+@click.command(
+    epilog=taught(
+        ("Compare everything of a client", "verify --client elite"),
+        (
+            "Compare tickets that changed since a day, files by name and size alone",
+            "verify --client elite --flow toga2_to_togadesk --since '2026-06-10 00:00:00' --no-bytes",
+        ),
+        ("Let a program read it", "verify --client elite --json"),
+        statuses={
+            0: "both sides agree; what the next run carries, and what is a dead letter, does not count",
+            DIFFERENT: "they differ",
+        },
+    )
+)
 @click.option("--client", required=True, help="Whose sides to compare.")
 @click.option("--since", help="Only what changed since, e.g. '2026-06-10 00:00:00' (UTC).")
 @click.option(
@@ -63,8 +77,8 @@ def verify(
 ) -> None:
     """Compare TOGA 2 and TOGaDesk, record by record and file by file. Nothing is written.
 
-    Exit status: 0 both sides agree (what the next run carries anyway, and what is a dead letter, is
-    listed and does not count), 3 they differ, 1 an error, 2 a usage error.
+    Every difference is listed with its reason; so is what the next run carries anyway, and what is a
+    dead letter, neither of which counts as a difference.
     """
     try:
         options = read_options(since, full=False)

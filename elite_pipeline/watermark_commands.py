@@ -16,6 +16,7 @@ from rich.table import Table
 
 from elite_pipeline.assembly import open_client
 from elite_pipeline.errors import ConfigurationError, PipelineError
+from elite_pipeline.help_texts import taught, taught_group
 from elite_pipeline.ledger import DeadLetterOffice
 from elite_pipeline.ledger.dead_letter_office import Selection
 from elite_pipeline.settings import Settings, load_settings
@@ -31,7 +32,15 @@ _AHEAD = timedelta(minutes=5)
 _WIDTH = 120
 
 
-@click.group()
+@click.group(
+    epilog=taught_group(
+        ("Show them all", "watermark show"),
+        (
+            "Have everything since a day synced once more",
+            "watermark set elite toga2_to_togadesk '2026-06-10 00:00:00'",
+        ),
+    )
+)
 def watermark() -> None:
     """The stored watermarks: show them, set one by hand.
 
@@ -40,7 +49,14 @@ def watermark() -> None:
     """
 
 
-@watermark.command()
+@watermark.command(
+    epilog=taught(
+        ("Show those of all clients", "watermark show"),
+        ("Show those of one", "watermark show elite"),
+        ("Let a program read them", "watermark show --json"),
+        statuses={1: "a client could not be asked; standard error names it and says why"},
+    )
+)
 @click.argument("client", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, for programs.")
 def show(client: str | None, as_json: bool) -> None:
@@ -68,7 +84,19 @@ def show(client: str | None, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-@watermark.command(name="set")
+@watermark.command(
+    name="set",
+    epilog=taught(
+        (
+            "Have all tickets since a day synced once more; it asks first",
+            "watermark set elite toga2_to_togadesk '2026-06-10 00:00:00'",
+        ),
+        (
+            "Do it without being asked",
+            "watermark set elite contacts '2026-06-10 00:00:00' --yes",
+        ),
+    ),
+)
 @click.argument("client")
 @click.argument("flow")
 @click.argument("time")

@@ -13,7 +13,6 @@ from elite_pipeline.doctor.variables import said_of
 from elite_pipeline.errors import PipelineError
 from elite_pipeline.settings import Settings
 from elite_pipeline.sync import watermarks
-from elite_pipeline.sync.flow_parameters import FLOW_PARAMETERS
 from elite_pipeline.sync.own_keys import note_field
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.client import Toga2Client
@@ -103,7 +102,7 @@ def _look_at_clock(notes: Notes, there: datetime | None, here: datetime) -> None
 
 
 def _look_at_watermarks(notes: Notes, client: Client, stored: list[Parameter]) -> None:
-    used = {FLOW_PARAMETERS[flow] for flow in flows_on(client)}
+    used = {watermarks.OF_FLOWS[flow] for flow in flows_on(client)}
     is_good = True
     for parameter in stored:
         try:

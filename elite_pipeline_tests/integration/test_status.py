@@ -167,15 +167,12 @@ def test_lag_is_the_age_of_what_may_be_missing(clinic: Clinic) -> None:
 
     def lag(**known: Any) -> timedelta | None:
         changed = {name: getattr(state, name) for name in state.__slots__} | known
-        return lag_of(FlowState(**changed), NOW, NOW)
+        return lag_of(FlowState(**changed), NOW)
 
     hour = timedelta(hours=1)
-    assert lag_of(None, NOW, NOW) is None
+    assert lag_of(None, NOW) is None
     assert lag(last_run=None) is None
     assert lag(last_run=NOW - hour) == hour
-    # somebody has looked since: nothing is newer, or something is
-    looked = {"last_run": NOW - hour, "source_looked_at": NOW - hour / 2}
-    assert lag(**looked, source_newest=NOW - 2 * hour) == hour / 2
-    assert lag(**looked, source_newest=None) == hour / 2
-    assert lag(**looked, source_newest=NOW + hour) == hour
+    # somebody has looked since, and found nothing new
+    assert lag(last_run=NOW - hour, nothing_new_at=NOW - hour / 2) == hour / 2
     assert lag(last_run=NOW + hour) == timedelta()
