@@ -9,11 +9,17 @@ from dataclasses import asdict
 import click
 
 from elite_pipeline.assembly import require_a_demo
+from elite_pipeline.help_texts import taught
 from elite_pipeline.housekeeping import ages, done_one_by_one
 from elite_pipeline.settings import load_settings
 
 
-@click.command()
+@click.command(
+    epilog=taught(
+        ("See what would go", "housekeeping --dry-run"),
+        ("Tidy up for ten minutes at most", "housekeeping --minutes 10"),
+    )
+)
 @click.option("--dry-run", is_flag=True, help="Remove nothing; say how much would be removed.")
 @click.option(
     "--minutes",
