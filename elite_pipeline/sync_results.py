@@ -86,9 +86,20 @@ def _show_plan(console: Console, flow: str, plan: Plan) -> None:
         return
     console.print(_drawn(f"{flow}: would do", plan_tables.COUNT_COLUMNS, plan_tables.counts(plan)))
     rows, left_out = plan_tables.details(plan, _MOST_ROWS)
-    console.print(_drawn(f"{flow}: field by field", plan_tables.DETAIL_COLUMNS, rows))
+    console.print(_drawn(f"{flow}: field by field", plan_tables.DETAIL_COLUMNS, _once(rows)))
     if left_out:
         console.print(f"… and {left_out:,} more of the {plan.total:,} counted above.")
+
+
+def _once(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Name each effect beside its first field alone."""
+    named = ("system", "what", "action", "record")
+    return [
+        {**row, **dict.fromkeys(named, "")}
+        if before is not None and all(row[name] == before[name] for name in named)
+        else row
+        for before, row in zip([None, *rows], rows, strict=False)
+    ]
 
 
 def _drawn(title: str, columns: Sequence[str], rows: Sequence[dict[str, str]]) -> Table:
