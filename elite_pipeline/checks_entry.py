@@ -20,11 +20,12 @@ class ChecksEntry(Entry):
     """When a check of a client fails; ``null`` switches one off."""
 
     watermark_lag_minutes: _Minutes = Field(
-        default=120,
+        default=60,
         description="How long ago it may be, at most, that all ticket changes were known to be carried.",
     )
     reference_lag_minutes: _Minutes = Field(
-        default=26 * 60, description="The same for reference data: a night, and two hours."
+        default=360,
+        description="The same for reference data, whose nightly compare takes its time.",
     )
     dead_letters_waiting: _Count = Field(
         default=20, description="How many of a flow's records may wait to be tried again."

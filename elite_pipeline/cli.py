@@ -21,6 +21,7 @@ from elite_pipeline.dead_letter_commands import dead_letters
 from elite_pipeline.doctor_command import doctor
 from elite_pipeline.errors import ConfigurationError, PipelineError
 from elite_pipeline.help_texts import taught, taught_group
+from elite_pipeline.housekeeping_commands import housekeeping
 from elite_pipeline.launcher.command import demo, demo_reset
 from elite_pipeline.log_commands import calls, init_db
 from elite_pipeline.observability.sentry import open_sentry
@@ -162,6 +163,7 @@ for command in (
     demo,
     demo_reset,
     doctor,
+    housekeeping,
     sandbox,
     status,
     togadesk,

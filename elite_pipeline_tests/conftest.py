@@ -4,6 +4,7 @@ import pytest
 
 pytest_plugins = [
     "elite_pipeline_tests.support.mariadb",
+    "elite_pipeline_tests.support.postgres",
     "elite_pipeline_tests.support.helpdesks",
     "elite_pipeline_tests.support.systems",
     "elite_pipeline_tests.support.tickets",

@@ -33,7 +33,7 @@ class SyncConfig(dg.Config):
         description=(
             "Read everything, write nothing anywhere, and show field by field what the run would "
             "create, change and send. It is found among the asset's events as an observation: the "
-            "asset does not count as materialized, its checks stay as they are, no watermark moves "
+            "asset does not count as materialized, its checks are left out, no watermark moves "
             "and no dead letter is counted. Each asset is planned from what is there now, without "
             "what the assets before it would have written."
         ),

@@ -313,7 +313,8 @@ def _owed(instance: dg.DagsterInstance, client: str) -> _Owed:
 
 
 def _since_of(run: dg.DagsterRun) -> dict[str, str]:
-    ops: Mapping[str, Any] = dict(run.run_config).get("ops", {})
+    config: Mapping[str, Any] = run.run_config
+    ops = config.get("ops", {})
     found = {
         direction: ops.get(asset.to_python_identifier(), {}).get("config", {}).get("since")
         for direction, asset in ASSETS.items()

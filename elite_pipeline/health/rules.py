@@ -46,7 +46,8 @@ def watermark_lag(watched: Watched) -> Finding | None:
             f"has never come through. {_why_never(watched)} To start it now: {watched.sync_command}",
             passed=False,
             is_severe=watched.error is not None,
-            is_told=watched.error is not None,
+            # whoever is setting up a client sees it, and wakes nobody
+            is_told=True,
         )
     lag = now - state.known_carried_at
     numbers: dict[str, float] = {

@@ -21,6 +21,7 @@ from elite_pipeline.ledger.database import LedgerDatabase
 from elite_pipeline.ledger.dead_letter import DeadLetter, Failed, Name
 from elite_pipeline.ledger.dead_letters import DeadLetters, Recorded
 from elite_pipeline.ledger.store import Ledger
+from elite_pipeline.locks import StillHeld
 from elite_pipeline.planning import Action, EffectKind, Planner
 
 SYSTEM: Final = "pipeline"
@@ -85,7 +86,7 @@ class PlannedLedger(Ledger):
         self.dead_letters = PlannedDeadLetters(scratch, real.client, planner)
         real.copy_to(scratch, flow)
 
-    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[None]:
+    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[StillHeld]:
         """Hold a lock of the real ledger's: it keeps runs apart, and writes nothing."""
         return self._real.lock(name, wait_seconds)
 

@@ -44,7 +44,7 @@ def event_of(error: BaseException, tags: Mapping[str, str], redact: Redact) -> d
         "fingerprint": [
             tags.get("client", ""),
             tags.get("flow") or tags.get("job", ""),
-            type(error).__name__,
+            tags.get("check") or tags.get("reason") or type(error).__name__,
         ],
     }
 

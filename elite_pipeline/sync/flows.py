@@ -87,11 +87,7 @@ LOCK_WAIT_SECONDS = 60.0
 
 @contextmanager
 def holding(
-    context: FlowContext,
-    flow: str,
-    wait_seconds: float = LOCK_WAIT_SECONDS,
-    *,
-    is_noted: bool = True,
+    context: FlowContext, flow: str, wait_seconds: float, *, is_noted: bool = True
 ) -> Iterator[StillHeld]:
     """Keep every run of one client and flow away, whoever starts it and where.
 
@@ -149,7 +145,7 @@ def run_flow(name: str, context: FlowContext, options: Options | None = None) ->
     context.began(name)
     try:
         with (
-            holding(context, name, is_noted=not options.dry_run) as still_held,
+            holding(context, name, LOCK_WAIT_SECONDS, is_noted=not options.dry_run) as still_held,
             _told_of_loss(context, still_held),
             seldom_collected(),
         ):

@@ -3,6 +3,8 @@
 import io
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ import sqlalchemy as sa
 from elite_pipeline.errors import PermanentError, PipelineError, TransientError
 from elite_pipeline.inbox import Inbox
 from elite_pipeline.inbox.planned import PlannedInbox
-from elite_pipeline.ledger import Ledger
-from elite_pipeline.ledger.planned import PlannedLedger
+from elite_pipeline.ledger import Failed, Ledger, SeenVersion
+from elite_pipeline.ledger.planned import OnlyReading, PlannedLedger
+from elite_pipeline.ledger.tables import dead_letters
 from elite_pipeline.only_reading import only_reading
 from elite_pipeline.planning import Planner
 from elite_pipeline.sync.context import FlowContext, Options
@@ -24,7 +27,8 @@ from elite_pipeline.togadesk import DuplicateKeyError, Tx, Uploads
 from elite_pipeline.togadesk.planned import PlannedStore
 from elite_pipeline.togadesk.planned_uploads import PlannedUploads
 from elite_pipeline_tests.support.dry_runs import everything
-from elite_pipeline_tests.support.helpdesks import ALL_PARAMS, Helpdesk
+from elite_pipeline_tests.support.helpdesks import ALL_PARAMS, Helpdesk, Opener
+from elite_pipeline_tests.support.ledgers import LEDGER_PARAMS, empty_database
 from elite_pipeline_tests.support.reference_data import add_contact, by_hand
 from elite_pipeline_tests.support.systems import Systems, demo_client, toga2_client
 
@@ -220,6 +224,41 @@ class TestPipelineDatabase:
             twin = PlannedInbox(inbox, planner)
             assert twin.latest_id() == 0
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("kind", LEDGER_PARAMS)
+    def test_copy_is_what_the_flow_goes_by_and_the_real_one_stays(
+        self, kind: str, tmp_path: Path, open_helpdesk: Opener, planner: Planner
+    ) -> None:
+        now = datetime(2026, 6, 10, 8, tzinfo=UTC)
+        failed = Failed("contacts", "c1", "c1", "permanent", "broken")
+        version = SeenVersion("c1", "2026-06-10 08:00:00", "f")
+        with closing(Ledger(empty_database(kind, tmp_path, open_helpdesk), "elite")) as real:
+            real.dead_letters.record([failed], now)
+            real.remember("contacts", [version])
+            real.remember("units", [version])
+            with closing(PlannedLedger(real, "contacts", planner)) as ledger:
+                assert (ledger.known("contacts", ["c1"]), ledger.known("units", ["c1"])) == (
+                    {"c1": "f"},
+                    {},
+                )
+                ledger.dead_letters.record([failed, replace(failed, record="file")], now)
+                ledger.dead_letters.resolve("contacts", ["c1"], [("c1", "file")])
+                ledger.forget("contacts")
+                assert ledger.dead_letters.counts().waiting == 1
+            (letter,) = real.dead_letters.listed()
+            assert (letter.record, letter.attempts) == ("c1", 1)
+            assert real.known("contacts", ["c1"]) == {"c1": "f"}
+            with (
+                pytest.raises(PipelineError),
+                OnlyReading(real._database).begin() as connection,
+            ):
+                connection.execute(sa.delete(dead_letters))
+            assert real.dead_letters.counts().waiting == 1
+        assert [(one.kind.action, one.record) for one in planner.plan().effects] == [
+            ("change", "c1"),
+            ("create", "file of c1"),
+            ("delete", "c1"),
+        ]
 
     @pytest.mark.parametrize(
         "write",

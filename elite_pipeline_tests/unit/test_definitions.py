@@ -47,10 +47,14 @@ def _description(definitions: dg.Definitions) -> dict[str, Any]:
             for schedule in sorted(repository.schedule_defs, key=lambda one: one.name)
         },
         "sensors": {
-            sensor.name: {"job": sensor.job_name, "status": sensor.default_status.value}
+            sensor.name: {"job": _job_of(sensor), "status": sensor.default_status.value}
             for sensor in sorted(repository.sensor_defs, key=lambda one: one.name)
         },
     }
+
+
+def _job_of(sensor: dg.SensorDefinition) -> str | None:
+    return sensor.job_name if sensor.targets else None
 
 
 def _settings(tmp_path: Path, text: str) -> Settings:
@@ -66,7 +70,12 @@ GOOD = """
     custom_field_prefix: c_good
 """
 
-GOOD_SCHEDULES = {"good_tickets", "good_reference_data", "good_reference_data_in_full"}
+GOOD_SCHEDULES = {
+    "good_tickets",
+    "good_reference_data",
+    "good_reference_data_in_full",
+    "housekeeping",
+}
 
 
 def test_names_are_what_they_were(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """What the checks say of what was found: each of them fails, passes, and says what to do."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from elite_pipeline.clients import Registry, parse_registry
-from elite_pipeline.health import FLOWS, Finding, Look, checks_of, findings
+from elite_pipeline.health.findings import FLOWS, Finding, checks_of
+from elite_pipeline.health.look import findings
 from elite_pipeline.health.spoken import span
+from elite_pipeline.health.watched import Look
 from elite_pipeline.inbox.rows import Backlog
 from elite_pipeline.ledger import Counts, FlowState
 
@@ -35,17 +38,18 @@ def ago(**length: float) -> datetime:
     return NOW - timedelta(**length)
 
 
-def state(flow: str = TICKETS, **changed: object) -> FlowState:
-    nothing = dict.fromkeys(FlowState.__dataclass_fields__)
-    counts = dict.fromkeys(
-        (
-            *("busy_runs", "created", "updated", "failed", "waiting", "parked", "calls"),
-            *("seconds", "log_lost"),
-        ),
-        0,
-    )
-    values = {**nothing, **counts, "client": "elite", "flow": flow, "last_run": ago(minutes=5)}
-    return FlowState(**{**values, **changed})  # type: ignore[arg-type] - by name
+def state(flow: str = TICKETS, **changed: Any) -> FlowState:
+    """Return one of a run that came through five minutes ago and found nothing to do."""
+    counts = ("busy_runs", "created", "updated", "failed", "waiting", "parked", "calls", "log_lost")
+    values: dict[str, Any] = {
+        **dict.fromkeys(one.name for one in fields(FlowState)),
+        **dict.fromkeys(counts, 0),
+        "seconds": 0.0,
+        "client": "elite",
+        "flow": flow,
+        "last_run": ago(minutes=5),
+    }
+    return FlowState(**{**values, **changed})
 
 
 def found(
@@ -84,12 +88,12 @@ def test_a_flow_that_came_through_lately_is_fresh() -> None:
 
 
 def test_a_flow_that_nothing_starts_is_behind_and_says_where_to_look() -> None:
-    finding = found("watermark_lag", state(last_run=ago(minutes=121)))
+    finding = found("watermark_lag", state(last_run=ago(minutes=61)))
     assert not finding.passed
     assert finding.is_severe
     assert not finding.is_told
-    assert "since 2026-06-10 05:59:00 UTC, 2 hours 1 minute ago" in finding.text
-    assert "at most 2 hours are allowed" in finding.text
+    assert "since 2026-06-10 06:59:00 UTC, 1 hour 1 minute ago" in finding.text
+    assert "at most 1 hour are allowed" in finding.text
     assert "ticket_watermarks" in finding.text
     assert finding.text.endswith(": elite-pipeline sync elite toga2_to_togadesk")
 
@@ -122,7 +126,7 @@ def test_a_flow_that_never_came_through_says_so() -> None:
 
 
 def test_reference_data_has_a_limit_of_its_own() -> None:
-    day = state(CONTACTS, last_run=ago(hours=25))
+    day = state(CONTACTS, last_run=ago(hours=5))
     assert found("watermark_lag", day, flow=CONTACTS).passed
     limited = "checks: {reference_lag_minutes: 60}"
     assert not found("watermark_lag", day, flow=CONTACTS, checks=limited).passed

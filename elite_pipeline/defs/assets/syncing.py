@@ -102,16 +102,19 @@ def _sync(
             )
         )
         # Dagster takes what an asset's body yields as well as what it returns
-        return cast("SyncResult", _without_materialization())
+        return cast("SyncResult", _unmarked_outputs(context.assets_def))
     return dg.MaterializeResult(
         metadata=result_metadata(result), check_results=[no_dead_letters_result(result)]
     )
 
 
-def _without_materialization() -> "Iterator[dg.MaterializeResult[None]]":
-    """Yield the output by which the steps behind this one are run, and no materialization of it.
+def _unmarked_outputs(
+    asset: dg.AssetsDefinition,
+) -> "Iterator[dg.MaterializeResult[None] | dg.Output[None]]":
+    """Yield the outputs by which the steps behind this one are run, and no events of the asset.
 
-    An output that is not given at all would have them skipped. No check is given a result either.
+    An output that is not given at all would have those steps skipped. Neither a materialization nor the
+    result of a check comes with them.
     """
     # what Dagster itself marks the outputs with whose events the body has logged
     from dagster._core.definitions.source_asset import (  # noqa: PLC0415 - a dry run alone needs it
@@ -119,3 +122,5 @@ def _without_materialization() -> "Iterator[dg.MaterializeResult[None]]":
     )
 
     yield dg.MaterializeResult(metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
+    for check in asset.check_specs_by_output_name:
+        yield dg.Output(None, check)

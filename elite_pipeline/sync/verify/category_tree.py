@@ -5,7 +5,7 @@ What the row should offer is for the engine to say (``category_trees.plan_tree``
 What does not belong here: the category of a ticket (``judging``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from elite_pipeline.sync import watermarks
 from elite_pipeline.sync.category_paths import split_choices
@@ -35,12 +35,14 @@ class TreeJudge:
 
     Attributes:
         is_late: What the next run brings is not all in the helpdesk yet.
+        paths: Category uuid -> the path under which the helpdesk is to offer it.
     """
 
     def __init__(self, context: FlowContext, sides: Sides) -> None:
         self._context = context
         self._sides = sides
         self.is_late = False
+        self.paths: Mapping[str, str] = {}
 
     def judge(self) -> Count:
         """Add what is found, and return how many categories there are, and how many choices."""
@@ -49,6 +51,7 @@ class TreeJudge:
         raws = [raw for page in context.toga2.pages(wire.TICKET_CATEGORIES) for raw in page]
         parsed = RecordParser(TicketCategory).many(raws)
         plan = plan_tree(context, parsed.records)
+        self.paths = plan.listed
         findings = [*self._of(plan)]
         findings += [
             Finding(FLOW, "category", Reason.NOT_COMPARABLE, one.name, detail=one.reason)

@@ -27,12 +27,12 @@ def dead_letter(finding: Finding, letter: DeadLetter) -> Finding:
     if finding.reason not in _EXPLAINABLE:
         return finding
     state = "parked" if letter.parked else "waiting"
-    return replace(
-        finding,
-        reason=Reason.DEAD_LETTER,
-        otherwise=finding.reason,
-        detail=f"{finding.detail}; dead letter {letter.id[:12]} ({state}): {letter.error}",
-    )
+    said = f"dead letter {letter.id[:12]} ({state})"
+    # who refused to write it may have refused to compare it, in the same words
+    detail = f"{finding.detail}; {said}"
+    if letter.error != finding.detail:
+        detail += f": {letter.error}"
+    return replace(finding, reason=Reason.DEAD_LETTER, otherwise=finding.reason, detail=detail)
 
 
 def letter_for(letters: Iterable[DeadLetter], called: Collection[str]) -> DeadLetter | None:

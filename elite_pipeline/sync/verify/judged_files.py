@@ -227,7 +227,7 @@ class FileJudge:
         if is_again and not place.is_own:
             detail = f"{name}: the helpdesk has it more often than the note in TOGA 2"
             place.case.find("file", Reason.DOUBLED, detail, row=here)
-        elif self._context.client.flows.togadesk_to_toga2 and not place.is_private:
+        else:
             detail = f"{name}: TOGA 2 does not have it"
             if likeness.size is None:
                 detail += ", and its bytes are not in the uploads folder"
@@ -235,9 +235,6 @@ class FileJudge:
                 "file", Reason.MISSING, detail, row=here, flow=OUTGOING, heals=False,
                 called=[f"file {row.id}"],
             )  # fmt: skip
-        else:
-            detail = f"{name}: TOGA 2 does not have it"
-            place.case.find("file", Reason.DIFFERENT, detail, row=here, heals=False)
 
     # How they are stored
 

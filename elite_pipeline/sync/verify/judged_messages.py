@@ -93,7 +93,7 @@ class MessageJudge:
             if own is None:
                 self._judge_time(case, kind, note.uuid, rows[0], note.created)
             return
-        if wrong:
+        if wrong or self._has_a_twin(case, note):
             return
         is_asked_for = note.uuid in case.noted.references(place)
         if not is_asked_for and self._carries_files(case, note):
@@ -101,6 +101,16 @@ class MessageJudge:
         if is_asked_for or not self._is_waited_for(case, note.uuid):
             detail = f"the helpdesk has no row for it in {place}"
             case.find(kind, Reason.MISSING, detail, record=note.uuid, called=[NOTE + note.uuid])
+
+    def _has_a_twin(self, case: Case, note: TicketNote) -> bool:
+        """Tell whether another note of the same key has its row (``gone`` finds the two)."""
+        own = case.bundle.own_notes.get(note.uuid)
+        place = _WAITING.get(own.kind) if own is not None else None
+        row = case.own_messages.get((place, own.id)) if own is not None and place else None
+        return row is not None and any(
+            key(other) == row.reference and other_own == own
+            for other, other_own in case.bundle.own_notes.items()
+        )
 
     def _carries_files(self, case: Case, note: TicketNote) -> bool:
         """Tell whether it is a note for the files of a description, which has no row of its own."""

@@ -19,6 +19,7 @@ from elite_pipeline.sync.ticket_batch import TicketBatch
 from elite_pipeline.sync.ticket_outcomes import Bundle, TicketOutcome
 from elite_pipeline.sync.ticket_writing import outgoing_letters
 from elite_pipeline.sync.verify.cases import Case
+from elite_pipeline.sync.verify.category_tree import TreeJudge
 from elite_pipeline.sync.verify.findings import Reason
 from elite_pipeline.sync.verify.judged_files import FileJudge
 from elite_pipeline.sync.verify.judged_messages import MessageJudge
@@ -39,20 +40,22 @@ class Judge:
         context: The client's systems.
         sides: What the helpdesk has, all of it.
         with_bytes: Whether the bytes of files are compared.
-        late_categories: Whether the tree of categories is still to be carried.
+        tree: What was found of the tree of categories; None: nothing keeps it in step.
 
     Attributes:
         files: Judges files, and counts them.
     """
 
     def __init__(
-        self, context: FlowContext, sides: Sides, *, with_bytes: bool, late_categories: bool
+        self, context: FlowContext, sides: Sides, *, with_bytes: bool, tree: TreeJudge | None
     ) -> None:
         self._context = context
         self._sides = sides
-        self._late_categories = late_categories
-        self._choices = choices_of(context)
-        self._category_paths = context.ledger.category_paths()
+        self._late_categories = tree is not None and tree.is_late
+        # as they are to be: what is wrong with the tree is no ticket's fault
+        paths = tree.paths if tree is not None else {}
+        self._choices = choices_of(context) | frozenset(paths.values())
+        self._category_paths = {**context.ledger.category_paths(), **paths}
         self._letters_of: LettersOf = partial(outgoing_letters, context.ledger)
         self._messages = MessageJudge(context)
         self.files = FileJudge(context, sides, with_bytes=with_bytes)

@@ -123,17 +123,13 @@ class _Verify:
         # all of them are asked for: reading a table again and again would take longer than the rest
         self._context.togadesk.expect_many_lookups()
         has_tickets = any(flow in TICKET_FLOWS for flow in self._chosen)
-        late_categories = self._judge_reference_data(has_tickets=has_tickets)
+        tree = self._judge_reference_data(has_tickets=has_tickets)
         if has_tickets:
-            self._judge_tickets(late_categories=late_categories)
+            self._judge_tickets(tree)
         self._remark_letters()
 
-    def _judge_reference_data(self, *, has_tickets: bool) -> bool:
-        """Judge reference data; also what tickets depend on and nobody asked for, and say nothing of it.
-
-        Returns:
-            Whether the tree of categories is still to be carried.
-        """
+    def _judge_reference_data(self, *, has_tickets: bool) -> TreeJudge | None:
+        """Judge reference data; of what tickets depend on and nobody asked for say nothing."""
         context, sides = self._context, self._sides
         for flow in KINDS:
             if flow in self._chosen or (has_tickets and flow in _NAMED_BY_TICKETS):
@@ -147,16 +143,16 @@ class _Verify:
         if CATEGORY_TREES in self._chosen or (has_tickets and CATEGORY_TREES in self._flows):
             tree = TreeJudge(context, sides)
             self._count(CATEGORY_TREES, tree.judge())
-            return tree.is_late
-        return False
+            return tree
+        return None
 
-    def _judge_tickets(self, *, late_categories: bool) -> None:
+    def _judge_tickets(self, tree: TreeJudge | None) -> None:
         tickets = TicketVerifier(
             self._context,
             self._sides,
             since=self._choices.since,
             with_bytes=self._choices.with_bytes,
-            late_categories=late_categories,
+            tree=tree,
         )
         tickets.run()
         self._counts += tickets.counts

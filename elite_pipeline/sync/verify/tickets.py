@@ -18,6 +18,7 @@ from elite_pipeline.sync.context import FlowContext, Options
 from elite_pipeline.sync.flow_run import FlowRun
 from elite_pipeline.sync.ticket_outcomes import Bundle
 from elite_pipeline.sync.ticket_reading import Fetched, TicketReader, is_gone
+from elite_pipeline.sync.verify.category_tree import TreeJudge
 from elite_pipeline.sync.verify.due import Due
 from elite_pipeline.sync.verify.explaining import dead_letter, letter_for, not_yet_due
 from elite_pipeline.sync.verify.findings import Count, Finding, Reason
@@ -43,7 +44,7 @@ class TicketVerifier:
         sides: Takes in both sides, and what is found; has reference data already.
         since: Only what changed since; aware. None: everything.
         with_bytes: Whether the bytes of files are compared.
-        late_categories: Whether the tree of categories is still to be carried.
+        tree: What was found of the tree of categories; None: nothing keeps it in step.
 
     Attributes:
         counts: How many of a kind each side has.
@@ -58,7 +59,7 @@ class TicketVerifier:
         *,
         since: datetime | None,
         with_bytes: bool,
-        late_categories: bool,
+        tree: TreeJudge | None,
     ) -> None:
         self._context = context
         self._sides = sides
@@ -66,7 +67,7 @@ class TicketVerifier:
         self._routes = TICKET_ROUTES[context.client.toga2.integration_type]
         self._helpdesk = Helpdesk(context, sides)
         self._due = Due(context, sides)
-        self._judge = Judge(context, sides, with_bytes=with_bytes, late_categories=late_categories)
+        self._judge = Judge(context, sides, with_bytes=with_bytes, tree=tree)
         run = FlowRun(
             context, flow=INCOMING, watermark=watermarks.TICKETS, options=Options(full=True)
         )
