@@ -21,6 +21,8 @@ _PROBES: dict[Right, str] = {
 }
 #: Command denied on the table, on the column; access denied.
 _DENIED = frozenset({1142, 1143, 1044})
+#: A column needs a value: that is looked at after the rights are.
+_NO_DEFAULT = 1364
 
 
 def lacking_rights(
@@ -49,7 +51,9 @@ def lacking_rights(
             connection.exec_driver_sql(statement).close()
         except sa.exc.DBAPIError as error:
             arguments = getattr(error.orig, "args", ())
-            if not arguments or arguments[0] not in _DENIED:
+            number = arguments[0] if arguments else None
+            if number in _DENIED:
+                missing.append(right)
+            elif number != _NO_DEFAULT:
                 raise
-            missing.append(right)
     return missing

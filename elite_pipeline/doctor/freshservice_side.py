@@ -25,7 +25,11 @@ from elite_pipeline.transport import Exchange, Redactor, RetryPolicy, Transport
 #: Characters of a secret that nobody guesses.
 _FEWEST_CHARS = 16
 #: How long to wait, in seconds, for room in the budget that runs are using up.
-_PATIENCE = 5.0
+_PATIENCE = 3.0
+
+
+class _BusyError(TransientError):
+    """Runs are using up the account's calls."""
 
 
 def look_at_freshservice(
@@ -62,7 +66,12 @@ def look_at_freshservice(
         return
     said: dict[str, str] = {}
     with notes.guard("freshservice.answers") as guard:
-        _ask(settings, client, entry, now(), said, has_budget=has_budget)
+        try:
+            _ask(settings, client, entry, now(), said, has_budget=has_budget)
+        except _BusyError as error:
+            notes.not_looked_at("freshservice.answers", str(error))
+            notes.not_looked_at("freshservice.plan", str(error))
+            return
         notes.ok("freshservice.answers", f"{settings.freshservice_api_url(client)} takes the key")
     if guard.is_broken:
         notes.not_looked_at("freshservice.plan", "Freshservice did not answer")
@@ -131,9 +140,8 @@ def _budget(settings: Settings, entry: FreshserviceEntry, api_url: str) -> Ledge
         nonlocal waited
         waited += seconds
         if waited > _PATIENCE:
-            raise TransientError(
-                "Freshservice was not asked: runs are using up the account's calls at the moment. Look "
-                "again in a minute."
+            raise _BusyError(
+                "runs are using up the account's calls at the moment; look again in a minute"
             )
         time.sleep(seconds)
 
