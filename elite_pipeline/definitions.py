@@ -13,6 +13,7 @@ from elite_pipeline.defs.partitions import client_partitions
 from elite_pipeline.defs.resources import client_systems
 from elite_pipeline.defs.schedules import client_schedules
 from elite_pipeline.defs.sensors import webhook_inbox
+from elite_pipeline.defs.verify_checks import verify_checks, verify_job
 from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.settings import Settings, load_settings
 
@@ -48,7 +49,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *reference_data_assets(partitions),
             *ticket_delta_assets(partitions),
         ],
-        jobs=jobs.JOBS,
+        asset_checks=[verify_checks(partitions)],
+        jobs=[*jobs.JOBS, verify_job(partitions)],
         schedules=client_schedules(registry, is_demo=is_running_demo),
         sensors=[webhook_inbox(settings, is_demo=is_running_demo)],
         resources={"systems": client_systems(settings)},

@@ -3,15 +3,20 @@
 import dagster as dg
 
 from elite_pipeline.defs.assets import reference_data, ticket_deltas
+from elite_pipeline.defs.verify_checks import CHECKS
+
+#: Comparing both sides is no part of a sync: the job ``verify`` does that, when a person asks for it.
+_NO_VERIFY = dg.AssetSelection.checks(*CHECKS)
 
 REFERENCE_DATA = dg.define_asset_job(
     "reference_data",
-    selection=dg.AssetSelection.groups(reference_data.GROUP),
+    selection=dg.AssetSelection.groups(reference_data.GROUP) - _NO_VERIFY,
     description="Contacts, units, teams, predefined replies and category trees of one client.",
 )
 TICKETS = dg.define_asset_job(
     "tickets",
-    selection=dg.AssetSelection.groups(ticket_deltas.TO_TOGADESK, ticket_deltas.TO_TOGA2),
+    selection=dg.AssetSelection.groups(ticket_deltas.TO_TOGADESK, ticket_deltas.TO_TOGA2)
+    - _NO_VERIFY,
     description="Ticket deltas of one client, both ways.",
 )
 FRESHSERVICE = dg.define_asset_job(
@@ -26,7 +31,8 @@ EVERYTHING = dg.define_asset_job(
         reference_data.GROUP,
         ticket_deltas.TO_TOGADESK,
         ticket_deltas.TO_TOGA2,
-    ),
+    )
+    - _NO_VERIFY,
     description="All of one client, reference data first: what a first sync is.",
 )
 
