@@ -23,6 +23,7 @@ from benchmarks.soak import measure_soak
 from benchmarks.surroundings import ContestantError, Surroundings
 from benchmarks.table import Figure, show
 from benchmarks.tickets import measure_tickets
+from benchmarks.verify import measure_verify
 from benchmarks.webhooks import measure_webhooks
 
 WORK = (
@@ -36,6 +37,7 @@ WORK = (
     "latency",
     "soak",
     "memory",
+    "verify",
     "imports",
 )
 
@@ -61,6 +63,9 @@ WORK = (
 )
 @click.option("--webhooks", default=20_000, show_default=True, help="Webhooks to receive.")
 @click.option("--memory-contacts", default=1_000_000, show_default=True, help="The larger load.")
+@click.option(
+    "--verify-tickets", default=100_000, show_default=True, help="Tickets that both sides have."
+)
 @click.option("--rounds", default=3, show_default=True, help="Rounds, all contestants in turns.")
 @click.option("--no-dlt", is_flag=True, help="Leave dlt out, e.g. where .venv-bench is not there.")
 @click.option("--quick", is_flag=True, help="A tenth of everything, once: whether it runs at all.")
@@ -73,6 +78,7 @@ def main(
     selection_tickets: int,
     webhooks: int,
     memory_contacts: int,
+    verify_tickets: int,
     rounds: int,
     no_dlt: bool,
     quick: bool,
@@ -91,6 +97,7 @@ def main(
         contacts, tickets, loop_tickets = contacts // 10, tickets // 10, loop_tickets // 10
         memory_contacts, selection_tickets = memory_contacts // 10, selection_tickets // 10
         outgoing_tickets, webhooks = outgoing_tickets // 10, webhooks // 10
+        verify_tickets //= 10
         rounds = 1
     figures: list[Figure] = []
     try:
@@ -129,6 +136,9 @@ def main(
                 ),
                 "soak": lambda: measure_soak(here, seconds=120 if not quick else 20, tell=tell),
                 "memory": lambda: measure_memory(here, count=memory_contacts, tell=tell),
+                "verify": lambda: measure_verify(
+                    here, count=verify_tickets, rounds=rounds, tell=tell
+                ),
                 "imports": lambda: measure_imports(rounds=5 * rounds, tell=tell),
             }
             for name in work or WORK:

@@ -16,6 +16,7 @@ from elite_pipeline.defs.housekeeping import housekeeping_job, housekeeping_sche
 from elite_pipeline.defs.partitions import client_partitions
 from elite_pipeline.defs.resources import client_systems
 from elite_pipeline.defs.schedules import client_schedules
+from elite_pipeline.defs.verify_checks import verify_checks, verify_job
 from elite_pipeline.defs.watermark_sensor import ticket_watermarks
 from elite_pipeline.defs.webhook_sensor import webhook_inbox
 from elite_pipeline.errors import ConfigurationError
@@ -50,8 +51,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     synced = [*reference_data_assets(partitions), *ticket_delta_assets(partitions)]
     return dg.Definitions(
         assets=[*source_specs(), *with_freshness(synced, registry)],
-        asset_checks=[health_checks(settings, partitions)],
-        jobs=[*jobs.client_jobs(partitions), housekeeping_job(settings)],
+        asset_checks=[health_checks(settings, partitions), verify_checks(partitions)],
+        jobs=[*jobs.client_jobs(partitions), verify_job(partitions), housekeeping_job(settings)],
         schedules=[
             *client_schedules(registry, is_demo=is_running_demo),
             housekeeping_schedule(is_demo=is_running_demo),

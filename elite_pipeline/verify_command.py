@@ -23,6 +23,7 @@ from elite_pipeline.settings import load_settings
 from elite_pipeline.sync.verify.findings import (
     DIFFERENCES,
     MEANINGS,
+    NEXT_STEPS,
     OTHERS,
     Finding,
     Reason,
@@ -186,6 +187,7 @@ def _show_reason(console: Console, found: Report, reason: Reason, count: int) ->
     console.print(table)
     if count > _MOST_SHOWN:
         click.echo(f"{count - _MOST_SHOWN} more of these; --json lists all.")
+    click.echo(f"What to do: {NEXT_STEPS[reason]}.")
 
 
 def _columns(finding: Finding) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from elite_pipeline.observability.sentry import Report
     from elite_pipeline.sync.context import FlowContext, Options
     from elite_pipeline.sync.results import FlowResult, RecordFailure
+    from elite_pipeline.sync.verify.run import Choices
+    from elite_pipeline.sync.verify.run import Report as VerifyReport
 
 #: A long run says how far it is at most this often.
 PROGRESS_SECONDS = 10.0
@@ -66,6 +68,23 @@ class ClientSystems:
             context = self._context(client)
             context.progress = _now_and_then(progress)
             return run_flow(flow, context, options)
+
+    @contextmanager
+    def verified(
+        self, client: str, choices: "Choices", progress: Callable[[str], None]
+    ) -> "Iterator[VerifyReport]":
+        """Compare both sides of one client; what is yielded is valid inside.
+
+        Raises:
+            PipelineError: The client's entry or a setting is wrong, or a system cannot be asked.
+        """
+        from elite_pipeline.sync.verify.run import verify  # noqa: PLC0415 - most processes never do
+
+        with self._report.run(client, "verify"):
+            context = self._context(client)
+            context.progress = _now_and_then(progress)
+            with verify(context, choices) as report:
+                yield report
 
     @contextmanager
     def reporting(self, flow: str, client: str) -> Iterator[None]:

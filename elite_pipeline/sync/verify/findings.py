@@ -49,6 +49,20 @@ MEANINGS: Mapping[Reason, str] = {
 }
 
 
+#: What to do about a reason, for people.
+NEXT_STEPS: Mapping[Reason, str] = {
+    Reason.PRIVATE_SHOWN: "take it out of the replies in the helpdesk at once, then run with full",
+    Reason.MISSING: "run the flow with full, then verify again; what stays is in docs/verify.md",
+    Reason.DOUBLED: "remove the one that is too much by hand; no run does",
+    Reason.DIFFERENT: "run the flow with full, then verify again; what stays is in docs/verify.md",
+    Reason.BYTES_DIFFER: "remove the wrong one by hand and run with full; no run replaces bytes",
+    Reason.NOT_COMPARABLE: "mend what the detail says, and verify again",
+    Reason.NOT_YET_DUE: "nothing; the next run carries it",
+    Reason.DEAD_LETTER: "see elite-pipeline dead-letters",
+    Reason.VANISHED: "nothing; the row stays",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that verify lists.

@@ -129,7 +129,7 @@ class _Verify:
         self._remark_letters()
 
     def _judge_reference_data(self, *, has_tickets: bool) -> TreeJudge | None:
-        """Judge reference data; of what tickets depend on and nobody asked for say nothing."""
+        """Judge reference data; what only tickets ask for is looked at, and nothing said of it."""
         context, sides = self._context, self._sides
         for flow in KINDS:
             if flow in self._chosen or (has_tickets and flow in _NAMED_BY_TICKETS):
