@@ -49,6 +49,11 @@ def deltas(context: dg.AssetExecutionContext) -> SyncResult:
     )
 
 
+@dg.asset(partitions_def=CLIENTS)
+def broken() -> None:
+    raise dg.Failure("as planned")
+
+
 class Storage:
     """An instance, and what is in its storage."""
 
@@ -70,6 +75,13 @@ class Storage:
             raise_on_error=False,
         )
         assert result.success is not fails
+        return result.run_id
+
+    def run_broken(self, client: str) -> str:
+        """Run an asset without a check, which never comes through."""
+        result = dg.materialize(
+            [broken], instance=self.instance, partition_key=client, raise_on_error=False
+        )
         return result.run_id
 
     def run_ids(self) -> set[str]:
@@ -149,8 +161,11 @@ def test_old_runs_go_with_their_logs_and_materializations_stay(
     materialized = storage.run("wje", 4)
     gone.append(storage.run("wje", 5, fails=True))
     failed = storage.run("wje", 6, fails=True)
+    gone.append(storage.run_broken("idle"))
+    unchecked = storage.run_broken("idle")
     storage.let_days_pass(DAYS + 1)
     young = storage.run("elite", 7)
+    other = storage.run_broken("elite")
     everything = storage.run_ids()
 
     would = storage.remove(dry_run=True)
@@ -158,7 +173,7 @@ def test_old_runs_go_with_their_logs_and_materializations_stay(
     done = storage.remove()
 
     assert done == would
-    assert storage.run_ids() == {materialized, failed, young}
+    assert storage.run_ids() == {materialized, failed, unchecked, young, other}
     assert storage.numbers("elite") == [1, 2, 7]
     assert storage.numbers("wje") == [4]
     for run_id in gone:
