@@ -44,8 +44,7 @@ EVERYTHING = dg.define_asset_job(
         reference_data.GROUP,
         ticket_deltas.TO_TOGADESK,
         ticket_deltas.TO_TOGA2,
-    )
-    - _NO_VERIFY,
+    ),
     description="All of one client, reference data first: what a first sync is.",
     tags=LONG,
 )
