@@ -218,4 +218,6 @@ class TestJob:
         result = run("verify")
         assert not result.success
         (failure,) = result.get_step_failure_events()
-        assert "TOGA 2" in str(failure.step_failure_data.user_failure_data.description)
+        told = failure.step_failure_data.user_failure_data
+        assert told is not None
+        assert "TOGA 2" in str(told.description)
