@@ -22,7 +22,7 @@ from dagster import DagsterRunStatus
 from elite_pipeline.clients import Registry
 from elite_pipeline.defs import jobs
 from elite_pipeline.defs.assets.ticket_deltas import FRESHSERVICE_TICKET_DELTAS
-from elite_pipeline.defs.cursors import cursor_now
+from elite_pipeline.defs.cursors import cursor_now, refusing_what_is_mistyped
 from elite_pipeline.defs.lanes import (
     LANE_TAG,
     UNDER_WAY,
@@ -101,15 +101,16 @@ def webhook_inbox(
         from elite_pipeline.inbox.watch import look, parse_cursor  # noqa: PLC0415 - see above
 
         clients = _by_action(registry)
-        # a mistyped one fails the tick, and stays: whoever typed it must see it
         written = context.cursor
-        cursor = parse_cursor(written)
+        with refusing_what_is_mistyped():
+            cursor = parse_cursor(written)
         until = time.monotonic() + looks_on_seconds
         with _open(settings) as (inbox, office):
             while True:
                 # the daemon writes the tick's cursor over what a person sets meanwhile
                 if (typed := cursor_now(context.instance, WEBHOOK_INBOX, written)) != written:
-                    written, cursor = typed, parse_cursor(typed)
+                    with refusing_what_is_mistyped():
+                        written, cursor = typed, parse_cursor(typed)
                 now = datetime.now(UTC)
                 seen = look(inbox, cursor, clients, now)
                 cursor = seen.cursor

@@ -12,10 +12,10 @@ import pytest
 from dagster import DagsterRunStatus
 from dagster._core.test_utils import create_run_for_test
 
+from elite_pipeline.defs.cursors import MistypedCursorError
 from elite_pipeline.defs.lanes import LONG_TAG, REASON_TAG, lane_tags
 from elite_pipeline.defs.watermark_sensor import TICKET_WATERMARKS, ticket_watermarks
 from elite_pipeline.demo import demo_credentials
-from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.ledger import Failed, Ledger
 from elite_pipeline.probe_assembly import Prober
 from elite_pipeline.sandbox.serving.clock import utc_now
@@ -277,7 +277,7 @@ def test_a_mistyped_cursor_fails_the_tick_and_nothing_moves(
     desk.ticket()
     toga2.reset_stats()
 
-    with pytest.raises(ConfigurationError, match="Nothing was moved"):
+    with pytest.raises(MistypedCursorError, match="Nothing was moved"):
         tick(typed)
 
     assert toga2.requests == []

@@ -13,9 +13,9 @@ import pytest
 from dagster import DagsterRunStatus
 from dagster._core.test_utils import create_run_for_test
 
+from elite_pipeline.defs.cursors import MistypedCursorError
 from elite_pipeline.defs.lanes import lane_tags
 from elite_pipeline.defs.webhook_sensor import ROWS_TAG, WEBHOOK_INBOX, webhook_inbox
-from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.inbox import Inbox, Webhook
 from elite_pipeline.settings import Settings
 from elite_pipeline_tests.support.sensors import sensor_state
@@ -209,7 +209,7 @@ def test_mistyped_cursor_fails_the_tick_and_moves_nothing(
     tick: Tick, inbox: Inbox, typed: str
 ) -> None:
     finish(inbox, hint(inbox))
-    with pytest.raises(ConfigurationError, match="nothing was moved"):
+    with pytest.raises(MistypedCursorError, match="nothing was moved"):
         tick(typed)
     assert [one.status for one in inbox.after(0, 10)] == ["DONE"]
 
