@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
+from functools import cache
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -27,6 +28,7 @@ from elite_pipeline.settings import Settings
 if TYPE_CHECKING:
     from elite_pipeline.health.findings import Finding
     from elite_pipeline.health.news import Told
+    from elite_pipeline.health.watch import Watch
 
 HEALTH = "health"
 
@@ -66,7 +68,8 @@ def health_checks(
     )
     def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         try:
-            everything = _look(settings)
+            with closing(_watch(settings)) as watch:
+                everything = _findings(settings, watch)
         except PipelineError as error:
             raise dg.Failure(str(error), allow_retries=error.kind == "transient") from None
         found = [one for one in everything if _key(one) in context.selected_asset_check_keys]
@@ -100,6 +103,11 @@ def health_sensor(settings: Settings, *, is_demo: bool) -> dg.SensorDefinition:
     It is on by itself in a running demo, and off elsewhere until an operator switches it on.
     """
 
+    @cache
+    def watch() -> "Watch":
+        # kept: each one that is new looks first whether all tables are there
+        return _watch(settings)
+
     @dg.sensor(
         name=HEALTH,
         minimum_interval_seconds=_DEMO_INTERVAL if is_demo else _INTERVAL,
@@ -119,7 +127,7 @@ def health_sensor(settings: Settings, *, is_demo: bool) -> dg.SensorDefinition:
             news_of,
         )
 
-        found = _look(settings)
+        found = _findings(settings, watch())
         now = int(time.time())
         memory = _recall(context.instance, settings.registry)
         news = news_of(found, memory, now)
@@ -140,7 +148,13 @@ def health_sensor(settings: Settings, *, is_demo: bool) -> dg.SensorDefinition:
     return sensor
 
 
-def _look(settings: Settings) -> "list[Finding]":
+def _watch(settings: Settings) -> "Watch":
+    from elite_pipeline.health.watch import Watch  # noqa: PLC0415 - most processes never look
+
+    return Watch(settings.pipeline_url)
+
+
+def _findings(settings: Settings, watch: "Watch") -> "list[Finding]":
     """Find how everything is.
 
     Raises:
@@ -148,10 +162,9 @@ def _look(settings: Settings) -> "list[Finding]":
     """
     from elite_pipeline.assembly import require_a_demo  # noqa: PLC0415 - most processes never look
     from elite_pipeline.health.look import findings  # noqa: PLC0415 - as above
-    from elite_pipeline.health.watch import take_look  # noqa: PLC0415 - as above
 
     require_a_demo(settings)
-    return list(findings(settings.registry, take_look(settings.pipeline_url)))
+    return list(findings(settings.registry, watch.look()))
 
 
 def _recall(instance: dg.DagsterInstance, registry: Registry) -> "dict[tuple[str, str, str], Told]":

@@ -1,7 +1,6 @@
-"""Reading what the checks look at: five statements, for however many clients."""
+"""Reading what the checks look at: four statements, for however many clients."""
 
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime
 
 from elite_pipeline.health.watched import Look
@@ -9,8 +8,10 @@ from elite_pipeline.inbox.store import Inbox
 from elite_pipeline.ledger import DeadLetterOffice, FlowStateReader
 
 
-def take_look(pipeline_url: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Look:
-    """Look into the pipeline's own database.
+class Watch:
+    """Looks into the pipeline's own database, as often as it is asked.
+
+    Nothing is connected to before the first look. Safe to use from several threads.
 
     Args:
         pipeline_url: SQLAlchemy URL.
@@ -18,15 +19,29 @@ def take_look(pipeline_url: str, now: Callable[[], datetime] = lambda: datetime.
 
     Raises:
         ConfigurationError: It is not one.
-        TransientError, SystemicError: The database cannot be used.
     """
-    with (
-        closing(FlowStateReader(pipeline_url)) as reader,
-        closing(DeadLetterOffice(pipeline_url)) as office,
-        closing(Inbox(pipeline_url)) as inbox,
-    ):
-        moment = now()
-        if not reader.is_there():
+
+    def __init__(
+        self, pipeline_url: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._states = FlowStateReader(pipeline_url)
+        self._office = DeadLetterOffice(pipeline_url)
+        self._inbox = Inbox(pipeline_url)
+        self._now = now
+
+    def look(self) -> Look:
+        """Return what is there.
+
+        Raises:
+            TransientError, SystemicError: The database cannot be used.
+        """
+        moment = self._now()
+        if not self._states.is_there():
             # looking into it would make it; no run has been here yet
             return Look(moment)
-        return Look(moment, reader.all(), office.counts(), inbox.backlogs(moment))
+        return Look(moment, self._states.all(), self._office.counts(), self._inbox.backlogs(moment))
+
+    def close(self) -> None:
+        """Close the connections."""
+        for one in (self._states, self._office, self._inbox):
+            one.close()

@@ -13,7 +13,7 @@ from elite_pipeline.definitions import build_definitions
 from elite_pipeline.defs.flow_assets import ASSETS
 from elite_pipeline.defs.health_checks import health_sensor
 from elite_pipeline.errors import SystemicError
-from elite_pipeline.health.watch import take_look
+from elite_pipeline.health.watch import Watch
 from elite_pipeline.inbox import Inbox
 from elite_pipeline.inbox.rows import Backlog
 from elite_pipeline.ledger import Counts, DeadLetterOffice, Failed, Ledger, Outcome
@@ -123,7 +123,8 @@ def test_a_look_finds_what_flows_letters_and_webhooks_there_are(url: str) -> Non
         inbox.dead(ids[2:3], "no", now)
 
         later = now + timedelta(minutes=10)
-        look, before = take_look(url, lambda: later), take_look(url, lambda: now)
+        with closing(Watch(url, lambda: later)) as one, closing(Watch(url, lambda: now)) as other:
+            look, before = one.look(), other.look()
 
     assert set(look.states) == {("elite", TICKETS)}
     assert look.letters == {("elite", TICKETS): Counts(2, 1, now - timedelta(hours=2))}
