@@ -4,38 +4,40 @@ The sensor ``health`` looks into the pipeline's own database, a handful of state
 writes down what is news; no process is started for it (``docs/decisions/0012``). Each check can also be
 executed on the page, and is when a person materializes its asset there.
 
-What does not belong here: what is measured and what is said about it (``health``), and the check that
-comes with a materialization (``checks``).
+What does not belong here: what is measured and what is said about it (``health``), how Dagster keeps it
+(``health_results``), and the check that comes with a materialization (``checks``).
 """
 
-import json
 import time
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from functools import cache
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import dagster as dg
 
-from elite_pipeline.clients import Registry
 from elite_pipeline.defs.flow_assets import ASSETS
+from elite_pipeline.defs.health_results import (
+    JOB,
+    recall,
+    remember,
+    run_of_a_look,
+    severity,
+    write_down,
+)
 from elite_pipeline.errors import PermanentError, PipelineError
 from elite_pipeline.health.findings import DESCRIPTIONS, checks_of
 from elite_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from elite_pipeline.health.findings import Finding
-    from elite_pipeline.health.news import Told
     from elite_pipeline.health.watch import Watch
 
-HEALTH = "health"
+HEALTH = JOB
 
 #: Seconds between two looks.
 _INTERVAL, _DEMO_INTERVAL = 60, 15
-#: Where Dagster keeps what was last written down, client by client.
-_MEMORY = "elite_pipeline/health/"
 
 
 class CheckFailedError(PermanentError):
@@ -77,7 +79,7 @@ def health_checks(
             # a run without a partition has no results of partitions; the last one of a check is what the
             # page shows for all clients: one for which it fails, if there is any
             found.sort(key=lambda one: (not one.passed, one.is_severe))
-            _write_down(context.instance, context.run.run_id, found)
+            write_down(context.instance, context.run.run_id, found)
             failing = [one for one in found if not one.passed]
             context.log.info("%d checks, %d of them fail", len(found), len(failing))
             for finding in failing:
@@ -89,7 +91,7 @@ def health_checks(
                     asset_key=ASSETS[finding.flow],
                     check_name=finding.check,
                     passed=finding.passed,
-                    severity=_severity(finding),
+                    severity=severity(finding),
                     description=finding.text,
                     metadata=dict(finding.numbers),
                 )
@@ -123,13 +125,14 @@ def health_sensor(settings: Settings, *, is_demo: bool) -> dg.SensorDefinition:
         from elite_pipeline.health.news import (  # noqa: PLC0415 - most processes never look
             Told,
             begins_to_fail,
+            is_repeated,
             key_of,
             news_of,
         )
 
         found = _findings(settings, watch())
         now = int(time.time())
-        memory = _recall(context.instance, settings.registry)
+        memory = recall(context.instance, settings.registry)
         news = news_of(found, memory, now)
         alarms = [one for one in news if begins_to_fail(one, memory.get(key_of(one)))]
         for finding in alarms:
@@ -137,9 +140,10 @@ def health_sensor(settings: Settings, *, is_demo: bool) -> dg.SensorDefinition:
         _alert(settings, [one for one in alarms if not one.is_told])
         # not by the tick's result: what the daemon did not get to would be remembered as written down
         if news:
-            _write_down(context.instance, _run_of_a_look(context.instance), news)
+            run_id = run_of_a_look(context.instance, now, may_be_the_last=is_repeated(news, memory))
+            write_down(context.instance, run_id, news)
             memory.update({key_of(finding): Told.of(finding, now) for finding in news})
-            _remember(context.instance, memory)
+            remember(context.instance, memory)
         failing = sum(not one.passed for one in found)
         return dg.SkipReason(
             f"{len(found)} checks, {failing} of them fail; {len(news)} were written down"
@@ -167,31 +171,6 @@ def _findings(settings: Settings, watch: "Watch") -> "list[Finding]":
     return list(findings(settings.registry, watch.look()))
 
 
-def _recall(instance: dg.DagsterInstance, registry: Registry) -> "dict[tuple[str, str, str], Told]":
-    """Return what was last written down: client, flow and check -> how it was."""
-    from elite_pipeline.health.news import Told  # noqa: PLC0415 - most processes never look
-
-    kept = instance.daemon_cursor_storage.get_cursor_values(
-        {_MEMORY + client for client in registry.names}
-    )
-    memory: dict[tuple[str, str, str], Told] = {}
-    for key, text in kept.items():
-        for name, values in json.loads(text).items():
-            flow, check = name.split("/")
-            memory[key.removeprefix(_MEMORY), flow, check] = Told(*values)
-    return memory
-
-
-def _remember(instance: dg.DagsterInstance, memory: "Mapping[tuple[str, str, str], Told]") -> None:
-    kept: dict[str, dict[str, tuple[object, ...]]] = {}
-    for (client, flow, check), told in memory.items():
-        values = (told.passed, told.is_severe, told.gauge, told.at)
-        kept.setdefault(_MEMORY + client, {})[f"{flow}/{check}"] = values
-    instance.daemon_cursor_storage.set_cursor_values(
-        {key: json.dumps(values, separators=(",", ":")) for key, values in kept.items()}
-    )
-
-
 def _alert(settings: Settings, failing: "Collection[Finding]") -> None:
     """Tell Sentry of checks that began to fail, and that nobody has told of where it happened."""
     if not failing:
@@ -212,43 +191,3 @@ def _alert(settings: Settings, failing: "Collection[Finding]") -> None:
 
 def _key(finding: "Finding") -> dg.AssetCheckKey:
     return dg.AssetCheckKey(ASSETS[finding.flow], finding.check)
-
-
-def _run_of_a_look(instance: dg.DagsterInstance) -> str:
-    """Make the record of a run that nothing executes, and return its id.
-
-    Dagster keeps one result of a check, a run and a partition, and one alone of those without a run.
-    """
-    run = dg.DagsterRun(
-        job_name=HEALTH,
-        run_id=str(uuid4()),
-        status=dg.DagsterRunStatus.SUCCESS,
-        tags={
-            "dagster/sensor_name": HEALTH,
-            "elite_pipeline/process": "none: written by the sensor",
-        },
-    )
-    return instance.add_run(run).run_id
-
-
-def _write_down(instance: dg.DagsterInstance, run_id: str, findings: "Collection[Finding]") -> None:
-    for finding in findings:
-        evaluation = dg.AssetCheckEvaluation(
-            asset_key=ASSETS[finding.flow],
-            check_name=finding.check,
-            partition=finding.client,
-            passed=finding.passed,
-            severity=_severity(finding),
-            description=finding.text,
-            metadata=dict(finding.numbers),
-        )
-        event = dg.DagsterEvent(
-            event_type_value=dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
-            job_name=HEALTH,
-            event_specific_data=evaluation,
-        )
-        instance.report_dagster_event(event, run_id=run_id)
-
-
-def _severity(finding: "Finding") -> dg.AssetCheckSeverity:
-    return dg.AssetCheckSeverity.ERROR if finding.is_severe else dg.AssetCheckSeverity.WARN

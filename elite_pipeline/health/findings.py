@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from elite_pipeline.clients import FlowSwitches
 
@@ -48,6 +49,7 @@ class Finding:
         text: What is wrong, since when, and what to do next; one message.
         numbers: What was measured, by what it is called: to be plotted.
         gauge: What of it counts as news although the check says the same as before.
+        ran_at: When the flow last came through, aware; None: it has not, as far as is known.
         is_watched: False: the flow or the check is switched off, or the client is not known here.
         is_told: Whoever reports failures has been told of this one where it happened.
     """
@@ -60,6 +62,7 @@ class Finding:
     text: str
     numbers: Mapping[str, float] = field(default_factory=dict)
     gauge: float = 0
+    ran_at: datetime | None = None
     is_watched: bool = True
     is_told: bool = False
 

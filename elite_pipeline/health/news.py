@@ -1,7 +1,9 @@
 """Which findings are worth being written down again: what changed, and now and then what did not.
 
-Every look finds all of them anew, and each that is kept costs two rows in Dagster's database for ever. So
-what stays as it is is repeated seldom; what fails, often enough to be plotted.
+Every look finds all of them anew, and each that is kept costs rows in Dagster's database. So what
+stays as it is is repeated seldom; but a materialization makes Dagster forget, for its partition, what
+checks said before it. So what fails is repeated after runs of its flow, and what passes as often as the
+number of clients allows.
 
 What does not belong here: where it is written down (``defs``).
 """
@@ -18,6 +20,10 @@ from elite_pipeline.health.findings import Finding
 _FAILING = timedelta(minutes=15)
 _PASSING = timedelta(hours=12)
 _LEAST = timedelta(minutes=5)
+#: A run's materialization is written down this long after the end of its flow, at most.
+_AFTER_A_RUN = timedelta(minutes=1)
+#: Passes after runs that are written down a day, about: of fewer clients each one sooner.
+_PASSES_A_DAY = 20_000
 #: Findings that one look writes down at most; the others are news for the next one.
 MOST = 500
 
@@ -41,13 +47,21 @@ class Told:
         return cls(finding.passed, finding.is_severe, finding.gauge, now)
 
 
-def is_news(finding: Finding, told: Told | None, now: int) -> bool:
+def passes_every(findings: int) -> timedelta:
+    """Return how often a pass is repeated after runs, where there are so many findings."""
+    return max(_AFTER_A_RUN, timedelta(days=1) * findings / _PASSES_A_DAY)
+
+
+def is_news(
+    finding: Finding, told: Told | None, now: int, passes: timedelta = _AFTER_A_RUN
+) -> bool:
     """Tell whether a finding is worth being written down.
 
     Args:
         finding: What was found.
         told: What was last written down of it; None: nothing.
         now: Seconds since 1970.
+        passes: How often one that passes is repeated after runs of its flow.
     """
     if told is None:
         return finding.is_watched
@@ -55,12 +69,30 @@ def is_news(finding: Finding, told: Told | None, now: int) -> bool:
         return True
     if not finding.is_watched:
         return False
-    age = timedelta(seconds=now - told.at)
     if finding.is_severe != told.is_severe and not finding.passed:
         return True
-    if finding.gauge != told.gauge and age >= _LEAST:
-        return True
-    return age >= (_PASSING if finding.passed else _FAILING)
+    return timedelta(seconds=now - told.at) >= _pause(finding, told, passes)
+
+
+def _pause(finding: Finding, told: Told, passes: timedelta) -> timedelta:
+    """Return how long to wait with repeating a finding that passes, or fails, as before."""
+    after_a_run = _LEAST if not finding.passed else passes
+    usual = _PASSING if finding.passed else _FAILING
+    pauses = [usual]
+    if finding.gauge != told.gauge:
+        pauses.append(_LEAST)
+    ran = finding.ran_at.timestamp() if finding.ran_at is not None else None
+    if ran is not None and ran + _AFTER_A_RUN.total_seconds() >= told.at:
+        pauses.append(after_a_run)
+    return min(pauses)
+
+
+def is_repeated(news: Iterable[Finding], told: Mapping[tuple[str, str, str], Told]) -> bool:
+    """Tell whether all of this only says again that a check passes."""
+    return all(
+        one.passed and (before := told.get(key_of(one))) is not None and before.passed
+        for one in news
+    )
 
 
 def begins_to_fail(finding: Finding, told: Told | None) -> bool:
@@ -81,15 +113,17 @@ def news_of(
         told: Client, flow and check -> what was last written down.
         now: Seconds since 1970.
     """
+    found = list(findings)
+    passes = passes_every(len(found))
     by_check: dict[tuple[str, str], list[Finding]] = {}
-    for finding in findings:
+    for finding in found:
         by_check.setdefault((finding.flow, finding.check), []).append(finding)
     news: list[Finding] = []
     for group in by_check.values():
-        new = [one for one in group if is_news(one, told.get(key_of(one)), now)]
-        if not new or len(news) + len(new) >= MOST:
+        new = [one for one in group if is_news(one, told.get(key_of(one)), now, passes)]
+        if len(news) + len(new) >= MOST:
             # a group is written down as a whole, or by the next look
-            new = new[: MOST - len(news)] if not news else []
+            new = [] if news else new[: MOST - 1]
         if new:
             news += _worst_last(new, group)
     return news

@@ -77,5 +77,6 @@ class Watched:
             f"{self.client.name}: {self.flow} {text}",
             numbers or {},
             gauge,
+            self.state.last_run if self.state is not None else None,
             is_told=is_told,
         )

@@ -1,5 +1,6 @@
 """Health on the page: looks into real ledgers and inboxes, written down in a real Dagster instance."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -235,6 +236,33 @@ def test_what_does_not_change_is_not_written_down_again(world: World) -> None:
     assert len(world.history("watermark_lag")) == 1
     # nothing of flows that are off
     assert world.history("watermark_lag", flow="units") == []
+
+
+def test_after_a_materialization_the_partition_shows_its_checks_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = dg.AssetCheckKey(ASSETS[TICKETS], "watermark_lag")
+    storage = world.instance.event_log_storage
+
+    def is_current() -> bool:
+        (info,) = storage.get_asset_check_partition_info([key], partition_keys=["elite"])
+        return info.is_current
+
+    world.ran("elite")
+    world.ran("wje")
+    world.tick()
+    assert is_current()
+    made = dg.AssetMaterialization(ASSETS[TICKETS], partition="elite")
+    world.instance.report_runless_asset_event(made)
+    assert not is_current()
+    world.ran("elite")
+    later = time.time() + 600
+    monkeypatch.setattr("elite_pipeline.defs.health_checks.time.time", lambda: later)
+    world.tick()
+    assert is_current()
+    # said again, in place of what was said before, and not beside it
+    assert len(world.history("watermark_lag")) == 1
+    assert len(world.instance.get_runs(dg.RunsFilter(job_name="health"))) == 1
 
 
 def test_sentry_is_told_once_of_a_check_that_fails_and_of_none_that_was_told(
