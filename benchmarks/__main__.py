@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks.call_log import measure_call_log
 from benchmarks.contacts import measure_contacts
+from benchmarks.dagster_run import measure_dagster_run
 from benchmarks.imports import measure_imports
 from benchmarks.latency import measure_latency
 from benchmarks.memory import measure_memory
@@ -22,6 +23,7 @@ from benchmarks.selection import measure_selection
 from benchmarks.soak import measure_soak
 from benchmarks.surroundings import ContestantError, Surroundings
 from benchmarks.table import Figure, show
+from benchmarks.tick import measure_tick
 from benchmarks.tickets import measure_tickets
 from benchmarks.verify import measure_verify
 from benchmarks.webhooks import measure_webhooks
@@ -39,6 +41,8 @@ WORK = (
     "memory",
     "verify",
     "imports",
+    "tick",
+    "dagster_run",
 )
 
 
@@ -140,6 +144,8 @@ def main(
                     here, count=verify_tickets, rounds=rounds, tell=tell
                 ),
                 "imports": lambda: measure_imports(rounds=5 * rounds, tell=tell),
+                "tick": lambda: measure_tick(here, rounds=rounds, tell=tell),
+                "dagster_run": lambda: measure_dagster_run(here, rounds=3 * rounds, tell=tell),
             }
             for name in work or WORK:
                 figures += parts[name]()
