@@ -218,4 +218,6 @@ class TestJob:
         result = run("verify")
         assert not result.success
         (failure,) = result.get_step_failure_events()
-        assert "TOGA 2" in str(failure.step_failure_data.user_failure_data.description)
+        said = failure.step_failure_data.user_failure_data
+        assert said is not None
+        assert "TOGA 2" in str(said.description)
