@@ -27,6 +27,11 @@ Walk = Literal["tickets", "tickets_replies", "comments", "files"]
 PRIVATE_PREFIX = "note-"
 
 
+def _time(table: sa.Table) -> sa.Label[Any]:
+    """A time in text, as the server prints it: nothing is calculated with it."""
+    return sa.cast(table.c.timestamp, sa.String(19)).label("timestamp")
+
+
 def query(walk: Walk, client_id: int) -> tuple[sa.Select[Any], sa.Column[Any]]:
     """Return the statement that reads a table, and the column of its ids.
 
@@ -53,7 +58,7 @@ def _tickets(client_id: int) -> sa.Select[Any]:
         TICKETS.c.id,
         TICKETS.c.referenceId,
         TICKETS.c.departmentid,
-        TICKETS.c.timestamp,
+        _time(TICKETS),
         TICKETS.c.subject,
         PEOPLE.c.referenceId.label("contact"),
         ASSETS.c.referenceId.label("unit"),
@@ -64,7 +69,7 @@ def _tickets(client_id: int) -> sa.Select[Any]:
 
 def _messages(table: sa.Table, client_id: int) -> sa.Select[Any]:
     query = sa.select(
-        table.c.id, table.c.ticketid, table.c.referenceId, table.c.peopleid, table.c.timestamp
+        table.c.id, table.c.ticketid, table.c.referenceId, table.c.peopleid, _time(table)
     ).select_from(table.join(TICKETS, TICKETS.c.id == table.c.ticketid))
     return _by_primary_key(query.where(TICKETS.c.clientid == client_id), table)
 

@@ -23,10 +23,9 @@ from elite_pipeline.sync.verify.category_tree import TreeJudge
 from elite_pipeline.sync.verify.findings import Reason
 from elite_pipeline.sync.verify.judged_files import FileJudge
 from elite_pipeline.sync.verify.judged_messages import MessageJudge
-from elite_pipeline.sync.verify.sides import COMMENTS, REPLIES, Sides
+from elite_pipeline.sync.verify.sides import COMMENTS, REPLIES, Sides, key
 from elite_pipeline.sync.verify.watching import Noted, WatchingTx
 from elite_pipeline.togadesk import Tx
-from elite_pipeline.togadesk.reference_index import key
 
 #: Column of a ticket -> what people call it.
 FIELDS = {"userid": "contact", "assetid": "unit", "groupid": "team", "email": "e-mail"}
@@ -96,7 +95,10 @@ class Judge:
 
         def ask(tx: Tx) -> list[tuple[TicketOutcome, Noted]]:
             noted = Noted()
-            return [(outcome, noted) for outcome in batch.write(WatchingTx(tx, noted))]
+            return [
+                (outcome, noted)
+                for outcome in batch.write(WatchingTx(tx, noted, self._sides.ids_of))
+            ]
 
         return self._context.togadesk.run(ask)
 
@@ -120,8 +122,7 @@ class Judge:
             if case.bundle.own is not None and not case.rows:
                 candidate = own.get(case.bundle.own.id)
                 case.own = candidate if candidate and not candidate.reference else None
-            for uuid in (case.uuid, *(note.uuid for note in case.bundle.notes)):
-                case.messages[key(uuid)] = messages.get(key(uuid), [])
+            case.messages = messages
             case.own_messages = own_messages
         letters_in = self._context.ledger.dead_letters.among(INCOMING, list(cases))
         ids = [case.row.id for case in cases.values() if case.row is not None]

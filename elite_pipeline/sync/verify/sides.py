@@ -12,6 +12,7 @@ import sqlite3
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -19,9 +20,11 @@ from typing import Any, Literal, Self
 from elite_pipeline.iteration import chunked
 from elite_pipeline.sync.verify.findings import Finding, Reason
 from elite_pipeline.togadesk import Row
-from elite_pipeline.togadesk.reference_index import key
+from elite_pipeline.togadesk.reference_index import key as uncached_key
 
 _CHUNK = 500
+#: The key of a reference; the same ones are asked for again and again while their page is judged.
+key = lru_cache(maxsize=20_000)(uncached_key)
 #: What the file may keep in memory, in kibibytes.
 _CACHE_KIB = 8_192
 _TAG = re.compile(r"note-[0-9a-z]{1,12}-", re.IGNORECASE)
@@ -139,7 +142,7 @@ class Sides:
             "INSERT OR REPLACE INTO tickets_here VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
-                    row.id, _named(row.referenceId), row.departmentid, _time(row.timestamp),
+                    row.id, _named(row.referenceId), row.departmentid, row.timestamp,
                     row.subject, _named(row.contact), _named(row.unit), _named(row.team),
                 )
                 for row in rows
@@ -153,7 +156,7 @@ class Sides:
             [
                 (
                     place, row.id, row.ticketid, _named(row.referenceId), row.peopleid,
-                    _time(row.timestamp),
+                    row.timestamp,
                 )
                 for row in rows
             ],
@@ -303,6 +306,14 @@ class Sides:
         query = "SELECT count(*) FROM records_here WHERE kind = ? AND reference = ?"
         return self.one(query, kind, uuid) > 0
 
+    def ids_of(self, table: str, references: Collection[str]) -> list[int]:
+        """Return the rows that carry references, of a table of tickets or of messages."""
+        if table == "tickets":
+            query = "SELECT id FROM tickets_here WHERE reference IN ({})"
+        else:
+            query = f"SELECT id FROM messages_here WHERE place = '{table}' AND reference IN ({{}})"
+        return [row[0] for row in self._rows(query, map(key, references))]
+
     def files_of_replies(self, replies: Collection[int]) -> dict[int, list[Row]]:
         """Return rows of ``files`` by their reply."""
         found: dict[int, list[Row]] = {}
@@ -395,10 +406,6 @@ class Sides:
 def _named(reference: str | None) -> str | None:
     """Return a reference in the form in which two are compared; an empty one is none."""
     return key(reference) or None if reference else None
-
-
-def _time(value: object) -> str | None:
-    return str(value) if value is not None else None
 
 
 def _tag_of(row: Row) -> str | None:

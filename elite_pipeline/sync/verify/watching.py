@@ -5,10 +5,17 @@ With it the engine itself says what it would change: what it would leave alone i
 What does not belong here: what the engine is asked (``judging``, ``reference_data``).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from elite_pipeline.togadesk import Row, Tx
+from elite_pipeline.togadesk import ReferencedRows, Row, Tx
+from elite_pipeline.togadesk.reference_index import key
+
+#: Gives ids of rows, for a table and references.
+FindRows = Callable[[str, Collection[str]], Sequence[int]]
+
+#: Tables of which the caller knows where the rows are.
+_KNOWN = frozenset({"tickets", "tickets_replies", "comments"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +56,33 @@ class WatchingTx(Tx):
     Args:
         tx: The other one.
         noted: Takes what would have been written.
+        find: Gives the ids of the rows of a table that carry references; None: they are looked up.
     """
 
-    def __init__(self, tx: Tx, noted: Noted) -> None:
+    def __init__(self, tx: Tx, noted: Noted, find: FindRows | None = None) -> None:
         # all that a transaction is: it takes part in the other one, and makes none
         self.__dict__.update(vars(tx))
         self._noted = noted
+        self._find = find
         self._made = 0
+
+    def select_by_reference(
+        self, table: str, columns: Sequence[str], uuids: Collection[str]
+    ) -> ReferencedRows:
+        """Return rows by reference; where they are is known of tickets and their messages."""
+        if self._find is None or table not in _KNOWN:
+            return super().select_by_reference(table, columns, uuids)
+        found = ReferencedRows()
+        ids = self._find(table, uuids)
+        if not ids:
+            return found
+        wanted = {key(uuid): uuid for uuid in uuids if uuid}
+        needed = list(dict.fromkeys(("id", "referenceId", *columns)))
+        for row in self.select(table, needed, in_=("id", ids)):
+            uuid = wanted.get(key(row.referenceId or ""))
+            if uuid is not None and uuid not in found:
+                found[uuid] = Row((name, row[name]) for name in columns)
+        return found
 
     def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Note rows."""
