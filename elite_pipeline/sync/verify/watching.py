@@ -5,17 +5,76 @@ With it the engine itself says what it would change: what it would leave alone i
 What does not belong here: what the engine is asked (``judging``, ``reference_data``).
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from elite_pipeline.sync.verify.sides import MessageHere, TicketHere, key
 from elite_pipeline.togadesk import ReferencedRows, Row, Tx
-from elite_pipeline.togadesk.reference_index import key
-
-#: Gives ids of rows, for a table and references.
-FindRows = Callable[[str, Collection[str]], Sequence[int]]
+from elite_pipeline.togadesk.walks import digest_of
 
 #: Tables of which the caller knows where the rows are.
 _KNOWN = frozenset({"tickets", "tickets_replies", "comments"})
+#: Table of messages -> the column of their texts.
+_TEXTS = {"tickets_replies": "message", "comments": "comment"}
+
+
+class StoredText(str):
+    """A text of which only the digest was read: equal to the text of that digest."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with a text."""
+        if isinstance(other, StoredText):
+            return str.__eq__(self, other)
+        return isinstance(other, str) and digest_of(other) == str.__str__(self)
+
+    def __ne__(self, other: object) -> bool:
+        """Compare with a text."""
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+class Known:
+    """What is known of tickets and their messages before the engine asks.
+
+    Args:
+        tickets: Key of a reference -> rows that carry it, by id.
+        messages: Likewise, of both tables.
+        asked: The keys that were looked for: what is not found of them is not there.
+    """
+
+    def __init__(
+        self,
+        tickets: Mapping[str, Sequence[TicketHere]],
+        messages: Mapping[str, Sequence[MessageHere]],
+        asked: Collection[str],
+    ) -> None:
+        self._tickets = tickets
+        self._messages = messages
+        self._asked = asked
+
+    def covers(self, uuid: str) -> bool:
+        """Tell whether it was looked for."""
+        return key(uuid) in self._asked
+
+    def row(self, table: str, uuid: str) -> Row | None:
+        """Return the row of a reference, of several the one with the lowest id."""
+        if table == "tickets":
+            tickets = self._tickets.get(key(uuid))
+            return tickets[0].as_read if tickets else None
+        for one in self._messages.get(key(uuid), ()):
+            if one.place == table:
+                return Row(
+                    {
+                        "id": one.id,
+                        "ticketid": one.ticket,
+                        "peopleid": one.person,
+                        _TEXTS[table]: StoredText(one.digest),
+                    }
+                )
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +115,28 @@ class WatchingTx(Tx):
     Args:
         tx: The other one.
         noted: Takes what would have been written.
-        find: Gives the ids of the rows of a table that carry references; None: they are looked up.
+        known: What is known of tickets and their messages already; None: nothing.
     """
 
-    def __init__(self, tx: Tx, noted: Noted, find: FindRows | None = None) -> None:
+    def __init__(self, tx: Tx, noted: Noted, known: Known | None = None) -> None:
         # all that a transaction is: it takes part in the other one, and makes none
         self.__dict__.update(vars(tx))
         self._noted = noted
-        self._find = find
+        self._known = known
         self._made = 0
 
     def select_by_reference(
         self, table: str, columns: Sequence[str], uuids: Collection[str]
     ) -> ReferencedRows:
-        """Return rows by reference; where they are is known of tickets and their messages."""
-        if self._find is None or table not in _KNOWN:
+        """Return rows by reference, of tickets and messages as they are known already."""
+        known = self._known
+        if known is None or table not in _KNOWN or not all(map(known.covers, uuids)):
             return super().select_by_reference(table, columns, uuids)
         found = ReferencedRows()
-        ids = self._find(table, uuids)
-        if not ids:
-            return found
-        wanted = {key(uuid): uuid for uuid in uuids if uuid}
-        needed = list(dict.fromkeys(("id", "referenceId", *columns)))
-        for row in self.select(table, needed, in_=("id", ids)):
-            uuid = wanted.get(key(row.referenceId or ""))
-            if uuid is not None and uuid not in found:
-                found[uuid] = Row((name, row[name]) for name in columns)
+        for uuid in uuids:
+            row = known.row(table, uuid)
+            if row is not None:
+                found[uuid] = row
         return found
 
     def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
