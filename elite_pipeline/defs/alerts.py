@@ -102,7 +102,8 @@ def run_failures(settings: Settings, *, is_demo: bool) -> dg.SensorDefinition:
                     "state": "run lost",
                 },
             )
-        context.instance.add_run_tags(run.run_id, {ALERT_TAG: cause})
+        if report.reaches_somebody:
+            context.instance.add_run_tags(run.run_id, {ALERT_TAG: cause})
 
     return sensor
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from elite_pipeline.defs.markdown import literal
+
 if TYPE_CHECKING:
     from elite_pipeline.sync.results import FlowResult
 
@@ -67,20 +69,23 @@ def _description(result: "FlowResult") -> str:
     letters = result.dead_letters
     if not _dead(result):
         return f"{result.client}: no dead letters."
-    lines = [
+    # the page makes Markdown of it: single line breaks would run all of it together
+    parts = [
         f"{result.client}: dead letters: {letters.waiting} waiting for a later run, {letters.parked} "
         "parked, for a person to look at"
         + (f"; the oldest since {letters.oldest:%Y-%m-%d %H:%M:%S} UTC." if letters.oldest else ".")
     ]
-    lines += [
+    reasons = [
         f"{letter.record} of {letter.entity} ({letter.kind}): {letter.error}"
         if letter.record != letter.entity
         else f"{letter.record} ({letter.kind}): {letter.error}"
         for letter in letters.first[:_MAX_REASONS]
     ]
     if _dead(result) > _MAX_REASONS:
-        lines.append(f"and {_dead(result) - _MAX_REASONS} more")
-    lines.append(
-        f"See them with: elite-pipeline dead-letters list --client {result.client} --flow {result.flow}"
+        reasons.append(f"and {_dead(result) - _MAX_REASONS} more")
+    parts.append("\n".join(f"- {literal(reason)}" for reason in reasons))
+    parts.append(
+        "See them with: "
+        f"`elite-pipeline dead-letters list --client {result.client} --flow {result.flow}`"
     )
-    return "\n".join(lines)
+    return "\n\n".join(parts)

@@ -21,9 +21,9 @@ _FAILING = timedelta(minutes=15)
 _PASSING = timedelta(hours=12)
 _LEAST = timedelta(minutes=5)
 #: A run's materialization is written down this long after the end of its flow, at most.
-_AFTER_A_RUN = timedelta(minutes=1)
+AFTER_A_RUN = timedelta(minutes=1)
 #: Passes after runs that are written down a day, about: of fewer clients each one sooner.
-_PASSES_A_DAY = 20_000
+_PASSES_A_DAY = 40_000
 #: Findings that one look writes down at most; the others are news for the next one.
 MOST = 500
 
@@ -49,12 +49,10 @@ class Told:
 
 def passes_every(findings: int) -> timedelta:
     """Return how often a pass is repeated after runs, where there are so many findings."""
-    return max(_AFTER_A_RUN, timedelta(days=1) * findings / _PASSES_A_DAY)
+    return max(AFTER_A_RUN, timedelta(days=1) * findings / _PASSES_A_DAY)
 
 
-def is_news(
-    finding: Finding, told: Told | None, now: int, passes: timedelta = _AFTER_A_RUN
-) -> bool:
+def is_news(finding: Finding, told: Told | None, now: int, passes: timedelta = AFTER_A_RUN) -> bool:
     """Tell whether a finding is worth being written down.
 
     Args:
@@ -82,7 +80,7 @@ def _pause(finding: Finding, told: Told, passes: timedelta) -> timedelta:
     if finding.gauge != told.gauge:
         pauses.append(_LEAST)
     ran = finding.ran_at.timestamp() if finding.ran_at is not None else None
-    if ran is not None and ran + _AFTER_A_RUN.total_seconds() >= told.at:
+    if ran is not None and ran + AFTER_A_RUN.total_seconds() >= told.at:
         pauses.append(after_a_run)
     return min(pauses)
 
@@ -101,7 +99,10 @@ def begins_to_fail(finding: Finding, told: Told | None) -> bool:
 
 
 def news_of(
-    findings: Iterable[Finding], told: Mapping[tuple[str, str, str], Told], now: int
+    findings: Iterable[Finding],
+    told: Mapping[tuple[str, str, str], Told],
+    now: int,
+    passes: timedelta = AFTER_A_RUN,
 ) -> list[Finding]:
     """Return what is to be written down, in order.
 
@@ -112,11 +113,10 @@ def news_of(
         findings: All of them.
         told: Client, flow and check -> what was last written down.
         now: Seconds since 1970.
+        passes: As in :func:`is_news`.
     """
-    found = list(findings)
-    passes = passes_every(len(found))
     by_check: dict[tuple[str, str], list[Finding]] = {}
-    for finding in found:
+    for finding in findings:
         by_check.setdefault((finding.flow, finding.check), []).append(finding)
     news: list[Finding] = []
     for group in by_check.values():

@@ -251,18 +251,18 @@ class Reads:
             query = query.with_hint(declared, "FORCE INDEX (PRIMARY)", dialect)
         return [(row[0], row[1]) for row in self._sender.read(query, table)]
 
-    def walk(self, walk: walks.Walk, after: int, most: int) -> list[Row]:
-        """Return the next rows of a table of this client behind an id, by id (see ``walks``)."""
+    def walk(self, walk: walks.Walk, after: int, most: int) -> list[Sequence[Any]]:
+        """Return the next rows of a table of this client behind an id, by id (``walks.COLUMNS``)."""
         query, id_ = self._walked(walk)
-        return self._rows(query.where(id_ > after).order_by(id_).limit(most), walk)
+        return self._steps(walk, query.where(id_ > after).order_by(id_).limit(most))
 
-    def walk_some(self, walk: walks.Walk, ids: Collection[int]) -> list[Row]:
+    def walk_some(self, walk: walks.Walk, ids: Collection[int]) -> list[Sequence[Any]]:
         """Return the same of those of some rows that are there, by id."""
         query, id_ = self._walked(walk)
         return [
             row
             for some in in_chunks(sorted(ids))
-            for row in self._rows(query.where(id_.in_(some)).order_by(id_), walk)
+            for row in self._steps(walk, query.where(id_.in_(some)).order_by(id_))
         ]
 
     def limits(self, table: str, column: str) -> TextLimits:
@@ -282,11 +282,13 @@ class Reads:
 
     def _walked(self, walk: walks.Walk) -> tuple[sa.Select[Any], sa.Column[Any]]:
         self._schema.require(walk)
-        return walks.query(walk, self._client_id)
+        return walks.query(walk, self._client_id, self._sender.dialect.name)
 
-    def _rows(self, query: sa.Select[Any], table: str) -> list[Row]:
-        names = [column.name for column in query.selected_columns]
-        return [Row(zip(names, values, strict=True)) for values in self._sender.read(query, table)]
+    def _steps(self, walk: walks.Walk, query: sa.Select[Any]) -> list[Sequence[Any]]:
+        rows = self._sender.read(query, walk)
+        if self._sender.dialect.name != "sqlite" or "digest" not in walks.COLUMNS[walk]:
+            return list(rows)
+        return [(*row[:-1], walks.digest_of(row[-1])) for row in rows]
 
     def _own(self, query: sa.Select[Any], declared: sa.Table) -> sa.Select[Any]:
         if not tables.is_client_scoped(declared):

@@ -185,7 +185,11 @@ def test_where_no_sentry_is_set_the_tick_says_what_it_would_have_told(
     sensor = run_failures(Settings(), is_demo=False)
     context = dg.build_sensor_context(instance=instance)
     cursor: Any = sensor.evaluate_tick(context)
-    lost()
+    run_id = lost()
     sensor.evaluate_tick(dg.build_sensor_context(instance=instance, cursor=cursor.cursor))
     assert "of tickets failed and could not tell of it" in capsys.readouterr().err
     assert collector.raw == ""
+    # and nothing says that anybody was told
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    assert ALERT_TAG not in run.tags

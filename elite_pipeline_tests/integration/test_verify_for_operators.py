@@ -218,6 +218,6 @@ class TestJob:
         result = run("verify")
         assert not result.success
         (failure,) = result.get_step_failure_events()
-        told = failure.step_failure_data.user_failure_data
-        assert told is not None
-        assert "TOGA 2" in str(told.description)
+        said = failure.step_failure_data.user_failure_data
+        assert said is not None
+        assert "TOGA 2" in str(said.description)

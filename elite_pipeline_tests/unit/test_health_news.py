@@ -65,7 +65,7 @@ def test_what_changed_is_news_and_what_did_not_is_repeated_seldom(
 
 def test_passes_are_repeated_the_less_often_the_more_there_are() -> None:
     assert passes_every(10) == timedelta(minutes=1)
-    assert passes_every(1600) == timedelta(hours=1, minutes=55, seconds=12)
+    assert passes_every(1600) == timedelta(minutes=57, seconds=36)
     passing, now = ran(GOOD, ago=MINUTE), NOW + HOUR
     after = replace(passing, ran_at=datetime.fromtimestamp(now - MINUTE, UTC))
     assert not is_news(after, Told.of(passing, NOW), now, timedelta(hours=2))

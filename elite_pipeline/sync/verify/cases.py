@@ -3,7 +3,7 @@
 What does not belong here: the judgement (``judging``, ``judged_messages``, ``judged_files``).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from elite_pipeline.ledger import DeadLetter
@@ -12,9 +12,8 @@ from elite_pipeline.sync.outgoing_rows import FLOW as OUTGOING
 from elite_pipeline.sync.ticket_outcomes import Bundle, TicketOutcome
 from elite_pipeline.sync.verify.explaining import dead_letter, letter_for, not_yet_due
 from elite_pipeline.sync.verify.findings import Finding, Reason
-from elite_pipeline.sync.verify.sides import MessageHere, Place, TicketHere
+from elite_pipeline.sync.verify.sides import MessageHere, Place, TicketHere, key
 from elite_pipeline.sync.verify.watching import Noted
-from elite_pipeline.togadesk.reference_index import key
 
 #: The most characters of a subject that a finding quotes.
 _MOST_SUBJECT = 60
@@ -45,7 +44,7 @@ class Case:
     error: Exception | None = None
     rows: Sequence[TicketHere] = ()
     own: TicketHere | None = None
-    messages: dict[str, list[MessageHere]] = field(default_factory=dict)
+    messages: Mapping[str, list[MessageHere]] = field(default_factory=dict)
     own_messages: dict[tuple[Place, int], MessageHere] = field(default_factory=dict)
     letters_in: Sequence[DeadLetter] = ()
     letters_out: Sequence[DeadLetter] = ()

@@ -3,16 +3,40 @@
 What does not belong here: what is due (``due``), what differs (``judging``, ``unsent``).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from elite_pipeline.ledger import DeadLetter
 from elite_pipeline.ledger.dead_letter import fitted
+from elite_pipeline.sync.context import FlowContext
+from elite_pipeline.sync.ticket_writing import outgoing_letters
 from elite_pipeline.sync.verify.findings import Finding, Reason
 
 #: What a run that is due, or a dead letter, can be the reason of. What is doubled stays so, and what
 #: customers can see that they must not is said in any case.
 _EXPLAINABLE = frozenset({Reason.MISSING, Reason.DIFFERENT, Reason.NOT_COMPARABLE})
+
+
+class LettersOf:
+    """The dead letters of one flow of one client.
+
+    Where there are none when it begins, none is asked for: what fails meanwhile is another run's.
+    """
+
+    def __init__(self, context: FlowContext, flow: str) -> None:
+        self._ledger = context.ledger
+        self._flow = flow
+        self._has_any = context.ledger.dead_letters.has_any(flow)
+
+    def among(self, entities: Collection[str]) -> Mapping[str, Sequence[DeadLetter]]:
+        """Return the letters of those entities that have any."""
+        if not self._has_any:
+            return {}
+        return self._ledger.dead_letters.among(self._flow, entities)
+
+    def of_tickets(self, ids: Sequence[int]) -> Mapping[int, Sequence[DeadLetter]]:
+        """Return the letters of the way out, by the ids of tickets."""
+        return outgoing_letters(self._ledger, ids) if self._has_any else {}
 
 
 def not_yet_due(finding: Finding) -> Finding:

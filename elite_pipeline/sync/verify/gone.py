@@ -9,6 +9,7 @@ What does not belong here: rows that name nothing (``unsent``).
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from elite_pipeline.errors import PipelineError
 from elite_pipeline.iteration import chunked
@@ -21,7 +22,7 @@ from elite_pipeline.sync.verify.sides import REPLIES, Sides
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import Malformed
 from elite_pipeline.toga2.ticket_routes import TICKET_ROUTES
-from elite_pipeline.togadesk import Row, Tx
+from elite_pipeline.togadesk import Tx
 from elite_pipeline.togadesk.walks import Walk
 
 _CHUNK = 100
@@ -118,10 +119,10 @@ class Gone:
         for place, id_, _, _ in rows:
             ids.setdefault(place, []).append(id_)
         return {
-            (place, row.id): row.referenceId
+            (place, row[0]): row[1]
             for place, some in ids.items()
             for row in self._context.togadesk.run(partial(_walk, place, some))
-            if row.referenceId
+            if row[1]
         }
 
     def _parent(self, raw: object) -> str | None:
@@ -163,5 +164,5 @@ class Gone:
                 )
 
 
-def _walk(place: Walk, ids: Sequence[int], tx: Tx) -> list[Row]:
+def _walk(place: Walk, ids: Sequence[int], tx: Tx) -> list[Sequence[Any]]:
     return tx.walk_some(place, ids)

@@ -5,12 +5,13 @@ What does not belong here: what the rows are held against (``tickets``).
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Any
 
 from elite_pipeline.sync.context import FlowContext
 from elite_pipeline.sync.ticket_outcomes import Bundle
 from elite_pipeline.sync.verify.sides import COMMENTS, REPLIES, Sides
 from elite_pipeline.sync.wanted_files import private_tag
-from elite_pipeline.togadesk import Row, Tx
+from elite_pipeline.togadesk import Tx
 from elite_pipeline.togadesk.walks import Walk
 
 #: Rows that are read at once.
@@ -66,7 +67,7 @@ class Helpdesk:
         for walk in _WALKS:
             while rows := self._store.run(partial(_next, walk, self._read[walk])):
                 self._put(walk, rows)
-                self._read[walk] = rows[-1].id
+                self._read[walk] = rows[-1][0]
                 self._context.progress(f"helpdesk: {walk} read up to id {self._read[walk]}")
 
     def _refresh(self, walk: Walk, ids: Iterable[int]) -> None:
@@ -78,7 +79,7 @@ class Helpdesk:
         self._sides.drop_here(table, known, place)
         self._put(walk, self._store.run(partial(_some, walk, known)))
 
-    def _put(self, walk: Walk, rows: Sequence[Row]) -> None:
+    def _put(self, walk: Walk, rows: Sequence[Sequence[Any]]) -> None:
         if walk == "tickets":
             self._sides.put_tickets(rows)
         elif walk == "files":
@@ -87,9 +88,9 @@ class Helpdesk:
             self._sides.put_messages(walk, rows)
 
 
-def _next(walk: Walk, after: int, tx: Tx) -> list[Row]:
+def _next(walk: Walk, after: int, tx: Tx) -> list[Sequence[Any]]:
     return tx.walk(walk, after, ROWS_PER_PIECE)
 
 
-def _some(walk: Walk, ids: Sequence[int], tx: Tx) -> list[Row]:
+def _some(walk: Walk, ids: Sequence[int], tx: Tx) -> list[Sequence[Any]]:
     return tx.walk_some(walk, ids)

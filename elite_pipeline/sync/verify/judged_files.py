@@ -6,8 +6,8 @@ apart; which row is which file is for the engine to say (``file_pairs``).
 What does not belong here: reading the bytes (``file_bytes``).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from elite_pipeline.errors import PipelineError, SystemicError
 from elite_pipeline.sync.context import FlowContext
@@ -68,8 +68,7 @@ class FileJudge:
 
     def judge(self, cases: Sequence[Case]) -> None:
         """Judge the files of all messages that have a row."""
-        places = [place for case in cases for place in self._places(case)]
-        self._read_rows(places)
+        places = self._with_files([place for case in cases for place in self._places(case)])
         paired: list[Place] = []
         for place in places:
             try:
@@ -93,27 +92,26 @@ class FileJudge:
         if self._bytes is not None:
             self._judge_bytes(self._bytes, paired)
 
-    def _places(self, case: Case) -> list[Place]:
-        """Return the messages of a ticket under which files can be; two can be under one reply."""
-        places: dict[int | str, Place] = {}
-        bundle = case.bundle
-        messages = [(case.uuid, bundle.own is not None, True)]
-        messages += [
-            (note.uuid, note.uuid in bundle.own_notes, note.is_external) for note in bundle.notes
-        ]
-        for uuid, is_own, is_public in messages:
-            rows = case.rows_of(uuid, REPLIES if is_public else COMMENTS)
-            if rows:
-                reply = rows[0].id if is_public else None
-                places[reply or uuid] = Place(case, FileTarget(uuid, reply, ()), is_own)
+    def _places(self, case: Case) -> Iterator[Place]:
+        """Yield the messages of a ticket under which files can be; two can be under one reply."""
+        wanted: dict[int | str, list[WantedFile]] = {}
         for target in case.outcome.files if case.outcome is not None else ():
             self.there += sum(1 for file in target.files if file.uuid is not None)
-            if (place := places.get(target.reply_id or target.note)) is not None:
-                files = (*place.target.files, *target.files)
-                place.target = replace(place.target, files=files)
-        return list(places.values())
+            wanted.setdefault(target.reply_id or target.note, []).extend(target.files)
+        bundle = case.bundle
+        for row in case.rows_of(case.uuid, REPLIES)[:1]:
+            target = FileTarget(case.uuid, row.id, tuple(wanted.get(row.id, ())))
+            yield Place(case, target, bundle.own is not None)
+        for note in bundle.notes:
+            for row in case.rows_of(note.uuid, REPLIES if note.is_external else COMMENTS)[:1]:
+                reply = row.id if note.is_external else None
+                files = tuple(wanted.get(reply or note.uuid, ()))
+                yield Place(
+                    case, FileTarget(note.uuid, reply, files), note.uuid in bundle.own_notes
+                )
 
-    def _read_rows(self, places: Sequence[Place]) -> None:
+    def _with_files(self, places: Sequence[Place]) -> list[Place]:
+        """Return the messages that have files on either side, with the helpdesk's rows of them."""
         replies = [place.target.reply_id for place in places if place.target.reply_id is not None]
         tags = [private_tag(place.target.note) for place in places if place.is_private]
         under_replies = self._sides.files_of_replies(replies)
@@ -121,8 +119,9 @@ class FileJudge:
         for place in places:
             if place.target.reply_id is not None:
                 place.rows = under_replies.get(place.target.reply_id, [])
-            else:
+            elif tagged:
                 place.rows = tagged.get(private_tag(place.target.note), [])
+        return [place for place in places if place.rows or place.target.files]
 
     # Which are there
 

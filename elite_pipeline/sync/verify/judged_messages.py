@@ -13,10 +13,9 @@ from elite_pipeline.sync.ticket_outcomes import NOTE
 from elite_pipeline.sync.ticket_rows import author_email
 from elite_pipeline.sync.verify.cases import Case
 from elite_pipeline.sync.verify.findings import Reason
-from elite_pipeline.sync.verify.sides import COMMENTS, REPLIES, MessageHere
+from elite_pipeline.sync.verify.sides import COMMENTS, REPLIES, MessageHere, key
 from elite_pipeline.sync.verify.watching import Difference
 from elite_pipeline.toga2.models import TicketNote
-from elite_pipeline.togadesk.reference_index import key
 
 #: Column of a message -> what people call it.
 _FIELDS = {"ticketid": "ticket", "peopleid": "author", "message": "text", "comment": "text"}

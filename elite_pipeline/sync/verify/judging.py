@@ -10,23 +10,22 @@ nothing in TOGA 2 (``unsent``, ``gone``).
 from collections.abc import Sequence
 from functools import partial
 
-from elite_pipeline.sync.born_here import LettersOf
 from elite_pipeline.sync.category_trees import TICKETS_FLOW as INCOMING
 from elite_pipeline.sync.category_trees import choices_of
 from elite_pipeline.sync.context import FlowContext
 from elite_pipeline.sync.nets import write_in_nets
+from elite_pipeline.sync.outgoing_rows import FLOW as OUTGOING
 from elite_pipeline.sync.ticket_batch import TicketBatch
 from elite_pipeline.sync.ticket_outcomes import Bundle, TicketOutcome
-from elite_pipeline.sync.ticket_writing import outgoing_letters
 from elite_pipeline.sync.verify.cases import Case
 from elite_pipeline.sync.verify.category_tree import TreeJudge
+from elite_pipeline.sync.verify.explaining import LettersOf
 from elite_pipeline.sync.verify.findings import Reason
 from elite_pipeline.sync.verify.judged_files import FileJudge
 from elite_pipeline.sync.verify.judged_messages import MessageJudge
-from elite_pipeline.sync.verify.sides import COMMENTS, REPLIES, Sides
-from elite_pipeline.sync.verify.watching import Noted, WatchingTx
+from elite_pipeline.sync.verify.sides import COMMENTS, REPLIES, Sides, key
+from elite_pipeline.sync.verify.watching import Known, Noted, WatchingTx
 from elite_pipeline.togadesk import Tx
-from elite_pipeline.togadesk.reference_index import key
 
 #: Column of a ticket -> what people call it.
 FIELDS = {"userid": "contact", "assetid": "unit", "groupid": "team", "email": "e-mail"}
@@ -56,15 +55,16 @@ class Judge:
         paths = tree.paths if tree is not None else {}
         self._choices = choices_of(context) | frozenset(paths.values())
         self._category_paths = {**context.ledger.category_paths(), **paths}
-        self._letters_of: LettersOf = partial(outgoing_letters, context.ledger)
+        self._letters_in = LettersOf(context, INCOMING)
+        self._letters_out = LettersOf(context, OUTGOING)
         self._messages = MessageJudge(context)
         self.files = FileJudge(context, sides, with_bytes=with_bytes)
 
     def judge(self, bundles: Sequence[Bundle]) -> list[Case]:
         """Return a case for each ticket, with what is wrong with it."""
         cases = {bundle.ticket.uuid: Case(bundle) for bundle in bundles}
-        self._ask_engine(cases)
-        self._look_up(cases)
+        known = self._look_up(cases)
+        self._ask_engine(cases, known)
         for case in cases.values():
             if self._judge_ticket(case):
                 self._messages.judge(case)
@@ -75,38 +75,43 @@ class Judge:
             case.find_letters()
         return list(cases.values())
 
-    def _ask_engine(self, cases: dict[str, Case]) -> None:
+    def _ask_engine(self, cases: dict[str, Case], known: Known) -> None:
         def refuse(bundle: Bundle, error: Exception) -> None:
             cases[bundle.ticket.uuid].error = error
 
         bundles = [case.bundle for case in cases.values()]
-        for outcome, noted in write_in_nets(bundles, self._would_write, refuse):
+        for outcome, noted in write_in_nets(bundles, partial(self._would_write, known), refuse):
             case = cases[outcome.bundle.ticket.uuid]
             case.outcome, case.noted, case.error = outcome, noted, outcome.refusal
 
-    def _would_write(self, bundles: Sequence[Bundle]) -> list[tuple[TicketOutcome, Noted]]:
+    def _would_write(
+        self, known: Known, bundles: Sequence[Bundle]
+    ) -> list[tuple[TicketOutcome, Noted]]:
         batch = TicketBatch(
             self._context.client,
             self._context.togadesk,
             bundles,
             self._choices,
             self._category_paths,
-            self._letters_of,
+            self._letters_out.of_tickets,
         )
 
         def ask(tx: Tx) -> list[tuple[TicketOutcome, Noted]]:
             noted = Noted()
-            return [(outcome, noted) for outcome in batch.write(WatchingTx(tx, noted))]
+            return [(outcome, noted) for outcome in batch.write(WatchingTx(tx, noted, known))]
 
         return self._context.togadesk.run(ask)
 
-    def _look_up(self, cases: dict[str, Case]) -> None:
+    def _look_up(self, cases: dict[str, Case]) -> Known:
+        """Give each case what the helpdesk has of it, and return it all."""
         sides = self._sides
         rows = sides.tickets_here(cases)
         own = sides.tickets_by_id([one.bundle.own.id for one in cases.values() if one.bundle.own])
-        messages = sides.messages_here(
-            [*cases, *(note.uuid for one in cases.values() for note in one.bundle.notes)]
-        )
+        bundles = [case.bundle for case in cases.values()]
+        uuids = [*cases, *(note.uuid for bundle in bundles for note in bundle.notes)]
+        # what cannot be read may be private, and must not be public for all that
+        uuids += [note.name for bundle in bundles for note in bundle.malformed]
+        messages = sides.messages_here(uuids)
         own_keys = [own for one in cases.values() for own in one.bundle.own_notes.values()]
         own_messages = {
             (place, id_): row
@@ -120,12 +125,11 @@ class Judge:
             if case.bundle.own is not None and not case.rows:
                 candidate = own.get(case.bundle.own.id)
                 case.own = candidate if candidate and not candidate.reference else None
-            for uuid in (case.uuid, *(note.uuid for note in case.bundle.notes)):
-                case.messages[key(uuid)] = messages.get(key(uuid), [])
+            case.messages = messages
             case.own_messages = own_messages
-        letters_in = self._context.ledger.dead_letters.among(INCOMING, list(cases))
+        letters_in = self._letters_in.among(list(cases))
         ids = [case.row.id for case in cases.values() if case.row is not None]
-        letters_out = self._letters_of(ids)
+        letters_out = self._letters_out.of_tickets(ids)
         due_in, due_out = sides.due_there(cases), sides.due_here(ids)
         for case in cases.values():
             case.letters_in = letters_in.get(case.uuid, ())
@@ -133,6 +137,7 @@ class Judge:
             if case.row is not None:
                 case.letters_out = letters_out.get(case.row.id, ())
                 case.is_due_out = case.row.id in due_out
+        return Known(rows, messages, frozenset(map(key, uuids)))
 
     def _judge_ticket(self, case: Case) -> bool:
         """Judge the ticket itself; return whether its messages can be judged."""

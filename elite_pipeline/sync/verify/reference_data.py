@@ -26,10 +26,9 @@ from elite_pipeline.sync.units import Units
 from elite_pipeline.sync.verify.due import records_due
 from elite_pipeline.sync.verify.explaining import dead_letter, letter_for, not_yet_due
 from elite_pipeline.sync.verify.findings import Count, Finding, Reason
-from elite_pipeline.sync.verify.sides import Sides
+from elite_pipeline.sync.verify.sides import Sides, key
 from elite_pipeline.sync.verify.watching import Difference, Noted, WatchingTx
 from elite_pipeline.togadesk import Tx
-from elite_pipeline.togadesk.reference_index import key
 
 #: Every kind, by its flow.
 KINDS: dict[str, Callable[[], Kind[Any]]] = {

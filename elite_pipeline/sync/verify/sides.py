@@ -11,17 +11,19 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from elite_pipeline.iteration import chunked
 from elite_pipeline.sync.verify.findings import Finding, Reason
 from elite_pipeline.togadesk import Row
-from elite_pipeline.togadesk.reference_index import key
+from elite_pipeline.togadesk.reference_index import key as uncached_key
 
 _CHUNK = 500
+#: The key of a reference; the same ones are asked for again and again while their page is judged.
+key = lru_cache(maxsize=20_000)(uncached_key)
 #: What the file may keep in memory, in kibibytes.
 _CACHE_KIB = 8_192
 _TAG = re.compile(r"note-[0-9a-z]{1,12}-", re.IGNORECASE)
@@ -33,10 +35,11 @@ COMMENTS: Place = "comments"
 
 _SCHEMA = """
 CREATE TABLE tickets_here (
-    id INTEGER PRIMARY KEY, reference TEXT, department INTEGER, time TEXT, subject TEXT,
-    contact TEXT, unit TEXT, team TEXT);
+    id INTEGER PRIMARY KEY, reference TEXT, department INTEGER, time TEXT,
+    contact TEXT, unit TEXT, team TEXT, subject TEXT, status TEXT, priority TEXT, userid INTEGER,
+    email TEXT, groupid INTEGER, category TEXT, assetid INTEGER);
 CREATE TABLE messages_here (
-    place TEXT, id INTEGER, ticket INTEGER, reference TEXT, person INTEGER, time TEXT,
+    place TEXT, id INTEGER, reference TEXT, ticket INTEGER, person INTEGER, time TEXT, digest TEXT,
     PRIMARY KEY (place, id)) WITHOUT ROWID;
 CREATE TABLE files_here (
     id INTEGER PRIMARY KEY, reply INTEGER, tag TEXT, name TEXT, file TEXT, type TEXT, size INTEGER);
@@ -65,8 +68,7 @@ CREATE INDEX IF NOT EXISTS notes_by_own ON notes_there (own) WHERE own IS NOT NU
 """
 
 
-@dataclass(frozen=True, slots=True)
-class TicketHere:
+class TicketHere(NamedTuple):
     """A ticket of the helpdesk.
 
     Attributes:
@@ -79,22 +81,34 @@ class TicketHere:
     reference: str | None
     department: int
     time: str | None
-    subject: str
     contact: str | None
     unit: str | None
     team: str | None
+    subject: str
+    status: str
+    priority: str
+    userid: int
+    email: str
+    groupid: int
+    category: str
+    assetid: int
+
+    @property
+    def as_read(self) -> Row:
+        """The row as a transaction would read it."""
+        return Row(self._asdict(), referenceId=self.reference, departmentid=self.department)
 
 
-@dataclass(frozen=True, slots=True)
-class MessageHere:
-    """A reply or a comment of the helpdesk; ``place`` is its table."""
+class MessageHere(NamedTuple):
+    """A reply or a comment of the helpdesk; ``place`` is its table, ``digest`` that of its text."""
 
     place: Place
     id: int
-    ticket: int
     reference: str | None
+    ticket: int
     person: int
     time: str | None
+    digest: str
 
     @property
     def row(self) -> str:
@@ -133,44 +147,30 @@ class Sides:
 
     # Filling: the helpdesk
 
-    def put_tickets(self, rows: Iterable[Row]) -> None:
-        """Put tickets of the helpdesk, in place of what was known of them."""
+    def put_tickets(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Put tickets of the helpdesk, as they are walked, in place of what was known of them."""
         self._put(
-            "INSERT OR REPLACE INTO tickets_here VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT OR REPLACE INTO tickets_here VALUES (?{', ?' * 14})",
             [
-                (
-                    row.id, _named(row.referenceId), row.departmentid, _time(row.timestamp),
-                    row.subject, _named(row.contact), _named(row.unit), _named(row.team),
-                )
-                for row in rows
+                (id_, _named(reference), department, time, *map(_named, named), *rest)
+                for id_, reference, department, time, *others in rows
+                for named, rest in ((others[:3], others[3:]),)
             ],
-        )  # fmt: skip
+        )
 
-    def put_messages(self, place: Place, rows: Iterable[Row]) -> None:
-        """Put replies or comments."""
+    def put_messages(self, place: Place, rows: Iterable[Sequence[Any]]) -> None:
+        """Put replies or comments, as they are walked."""
         self._put(
-            "INSERT OR REPLACE INTO messages_here VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    place, row.id, row.ticketid, _named(row.referenceId), row.peopleid,
-                    _time(row.timestamp),
-                )
-                for row in rows
-            ],
-        )  # fmt: skip
+            "INSERT OR REPLACE INTO messages_here VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(place, id_, _named(reference), *rest) for id_, reference, *rest in rows],
+        )
 
-    def put_files(self, rows: Iterable[Row]) -> None:
-        """Put files."""
+    def put_files(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Put files, as they are walked."""
         self._put(
             "INSERT OR REPLACE INTO files_here VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    row.id, row.ticketreplyid, _tag_of(row), row.name, row.file, row.filetype,
-                    row.filesize,
-                )
-                for row in rows
-            ],
-        )  # fmt: skip
+            [(id_, reply, _tag_of(reply, name), name, *rest) for id_, reply, name, *rest in rows],
+        )
 
     def put_records_here(self, kind: str, rows: Iterable[tuple[int, str]]) -> None:
         """Put rows of reference data: id and reference."""
@@ -279,7 +279,7 @@ class Sides:
         found: dict[str, list[MessageHere]] = {}
         query = "SELECT * FROM messages_here WHERE reference IN ({}) ORDER BY place, id"
         for row in self._rows(query, map(key, references)):
-            found.setdefault(row[3], []).append(MessageHere(*row))
+            found.setdefault(row[2], []).append(MessageHere(*row))
         return found
 
     def messages_by_id(self, place: Place, ids: Collection[int]) -> dict[int, MessageHere]:
@@ -397,14 +397,10 @@ def _named(reference: str | None) -> str | None:
     return key(reference) or None if reference else None
 
 
-def _time(value: object) -> str | None:
-    return str(value) if value is not None else None
-
-
-def _tag_of(row: Row) -> str | None:
+def _tag_of(reply: int, name: str) -> str | None:
     """Return the tag of the internal note that a file is kept for."""
-    found = _TAG.match(row.name)
-    return found[0].lower() if found is not None and not row.ticketreplyid else None
+    found = _TAG.match(name) if not reply else None
+    return found[0].lower() if found is not None else None
 
 
 def _file(row: Sequence[Any]) -> Row:

@@ -25,11 +25,10 @@ from elite_pipeline.sync.verify.findings import Count, Finding, Reason
 from elite_pipeline.sync.verify.gone import Gone
 from elite_pipeline.sync.verify.helpdesk import Helpdesk
 from elite_pipeline.sync.verify.judging import Judge
-from elite_pipeline.sync.verify.sides import COMMENTS, REPLIES, Sides
+from elite_pipeline.sync.verify.sides import COMMENTS, REPLIES, Sides, key
 from elite_pipeline.sync.verify.unsent import Unsent
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.ticket_routes import TICKET_ROUTES
-from elite_pipeline.togadesk.reference_index import key
 
 #: Tickets that are looked at once more, at most, and together: each is read by itself.
 MOST_AGAIN = 2_000

@@ -8,6 +8,7 @@ What does not belong here: rows that name a record which TOGA 2 does not have (`
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from elite_pipeline.iteration import chunked
 from elite_pipeline.ledger import DeadLetter
@@ -25,7 +26,7 @@ from elite_pipeline.sync.verify.sides import (
     Sides,
     TicketHere,
 )
-from elite_pipeline.togadesk import Row, Tx
+from elite_pipeline.togadesk import Tx
 from elite_pipeline.togadesk.walks import Walk
 
 _CHUNK = 500
@@ -145,15 +146,15 @@ class Unsent:
         """Return which tickets still have no reference."""
         ids = [ticket.id for ticket in tickets]
         rows = self._context.togadesk.run(partial(_walk, "tickets", ids))
-        return {row.id for row in rows if not row.referenceId}
+        return {row[0] for row in rows if not row[1]}
 
     def _still_messages(self, place: Place, messages: Sequence[MessageHere]) -> set[int]:
         ids = [message.id for message in messages]
         rows = self._context.togadesk.run(partial(_walk, place, ids))
-        return {row.id for row in rows if not row.referenceId}
+        return {row[0] for row in rows if not row[1]}
 
 
-def _walk(place: Walk, ids: Sequence[int], tx: Tx) -> list[Row]:
+def _walk(place: Walk, ids: Sequence[int], tx: Tx) -> list[Sequence[Any]]:
     return tx.walk_some(place, ids)
 
 

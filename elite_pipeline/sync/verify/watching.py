@@ -8,7 +8,73 @@ What does not belong here: what the engine is asked (``judging``, ``reference_da
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from elite_pipeline.togadesk import Row, Tx
+from elite_pipeline.sync.verify.sides import MessageHere, TicketHere, key
+from elite_pipeline.togadesk import ReferencedRows, Row, Tx
+from elite_pipeline.togadesk.walks import digest_of
+
+#: Tables of which the caller knows where the rows are.
+_KNOWN = frozenset({"tickets", "tickets_replies", "comments"})
+#: Table of messages -> the column of their texts.
+_TEXTS = {"tickets_replies": "message", "comments": "comment"}
+
+
+class StoredText(str):
+    """A text of which only the digest was read: equal to the text of that digest."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with a text."""
+        if isinstance(other, StoredText):
+            return str.__eq__(self, other)
+        return isinstance(other, str) and digest_of(other) == str.__str__(self)
+
+    def __ne__(self, other: object) -> bool:
+        """Compare with a text."""
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+class Known:
+    """What is known of tickets and their messages before the engine asks.
+
+    Args:
+        tickets: Key of a reference -> rows that carry it, by id.
+        messages: Likewise, of both tables.
+        asked: The keys that were looked for: what is not found of them is not there.
+    """
+
+    def __init__(
+        self,
+        tickets: Mapping[str, Sequence[TicketHere]],
+        messages: Mapping[str, Sequence[MessageHere]],
+        asked: Collection[str],
+    ) -> None:
+        self._tickets = tickets
+        self._messages = messages
+        self._asked = asked
+
+    def covers(self, uuid: str) -> bool:
+        """Tell whether it was looked for."""
+        return key(uuid) in self._asked
+
+    def row(self, table: str, uuid: str) -> Row | None:
+        """Return the row of a reference, of several the one with the lowest id."""
+        if table == "tickets":
+            tickets = self._tickets.get(key(uuid))
+            return tickets[0].as_read if tickets else None
+        for one in self._messages.get(key(uuid), ()):
+            if one.place == table:
+                return Row(
+                    {
+                        "id": one.id,
+                        "ticketid": one.ticket,
+                        "peopleid": one.person,
+                        _TEXTS[table]: StoredText(one.digest),
+                    }
+                )
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +115,29 @@ class WatchingTx(Tx):
     Args:
         tx: The other one.
         noted: Takes what would have been written.
+        known: What is known of tickets and their messages already; None: nothing.
     """
 
-    def __init__(self, tx: Tx, noted: Noted) -> None:
+    def __init__(self, tx: Tx, noted: Noted, known: Known | None = None) -> None:
         # all that a transaction is: it takes part in the other one, and makes none
         self.__dict__.update(vars(tx))
         self._noted = noted
+        self._known = known
         self._made = 0
+
+    def select_by_reference(
+        self, table: str, columns: Sequence[str], uuids: Collection[str]
+    ) -> ReferencedRows:
+        """Return rows by reference, of tickets and messages as they are known already."""
+        known = self._known
+        if known is None or table not in _KNOWN or not all(map(known.covers, uuids)):
+            return super().select_by_reference(table, columns, uuids)
+        found = ReferencedRows()
+        for uuid in uuids:
+            row = known.row(table, uuid)
+            if row is not None:
+                found[uuid] = row
+        return found
 
     def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Note rows."""
