@@ -285,8 +285,10 @@ class Reads:
         return walks.query(walk, self._client_id, self._sender.dialect.name)
 
     def _steps(self, walk: walks.Walk, query: sa.Select[Any]) -> list[Sequence[Any]]:
-        rows = self._sender.read(query, walk)
-        if self._sender.dialect.name != "sqlite" or "digest" not in walks.COLUMNS[walk]:
+        columns, declared = walks.COLUMNS[walk], tables.table(walk)
+        texts = [name for name in columns if name in declared.c and name not in walks.NO_TEXTS]
+        rows = self._sender.read_packed(query, columns, walk, texts)
+        if self._sender.dialect.name != "sqlite" or "digest" not in columns:
             return list(rows)
         return [(*row[:-1], walks.digest_of(row[-1])) for row in rows]
 

@@ -39,6 +39,12 @@ COLUMNS: dict[Walk, tuple[str, ...]] = {
     "files": ("id", "ticketreplyid", "name", "file", "filetype", "filesize"),
 }  # fmt: skip
 
+#: Columns that are no texts, or are not read as they are.
+NO_TEXTS = frozenset({
+    "id", "departmentid", "timestamp", "userid", "groupid", "assetid", "ticketid", "peopleid",
+    "ticketreplyid", "filesize",
+})  # fmt: skip
+
 
 def digest_of(text: str) -> str:
     """Return what a text is compared by."""
@@ -92,7 +98,7 @@ def _messages(table: sa.Table, text: str, client_id: int, dialect: str) -> sa.Se
         # of what it says, whatever charset it is kept in
         digest = sa.literal_column(
             f"SHA2(CONVERT(`{table.name}`.`{text}` USING utf8mb4), 224)", sa.String(56)
-        )
+        ).label("digest")
     query = sa.select(
         table.c.id, table.c.referenceId, table.c.ticketid, table.c.peopleid, _time(table), digest
     ).select_from(table.join(TICKETS, TICKETS.c.id == table.c.ticketid))

@@ -14,8 +14,8 @@ from elite_pipeline.sync.wanted_files import private_tag
 from elite_pipeline.togadesk import Tx
 from elite_pipeline.togadesk.walks import Walk
 
-#: Rows that are read at once.
-ROWS_PER_PIECE = 5_000
+#: Rows that are read at once: a server makes no document of more than a megabyte of them.
+ROWS_PER_PIECE = 2_000
 _WALKS: tuple[Walk, ...] = ("tickets", REPLIES, COMMENTS, "files")
 _PLACES = {"reply": REPLIES, "files": REPLIES, "comment": COMMENTS}
 
