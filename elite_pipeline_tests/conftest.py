@@ -17,6 +17,8 @@ pytest_plugins = [
 ]
 
 
+# first: the plugin that hands tests out looks at their groups in the same hook
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep what starts a whole Dagster on one worker: two of them would wait for each other's cores."""
     for item in items:
