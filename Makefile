@@ -47,6 +47,7 @@ demo-reset: $(READY)  ## remove the demo's data; the next `make demo` starts ove
 
 test: $(READY) $(PEERS_READY)  ## run all tests, with their coverage (finds or installs MariaDB and Chromium)
 	@scripts/ensure-mariadb
+	@scripts/ensure-postgres
 	@scripts/ensure-chromium
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term $(ARGS)
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks.call_log import measure_call_log
 from benchmarks.contacts import measure_contacts
+from benchmarks.dagster_run import measure_dagster_run
 from benchmarks.imports import measure_imports
 from benchmarks.latency import measure_latency
 from benchmarks.memory import measure_memory
@@ -22,7 +23,9 @@ from benchmarks.selection import measure_selection
 from benchmarks.soak import measure_soak
 from benchmarks.surroundings import ContestantError, Surroundings
 from benchmarks.table import Figure, show
+from benchmarks.tick import measure_tick
 from benchmarks.tickets import measure_tickets
+from benchmarks.verify import measure_verify
 from benchmarks.webhooks import measure_webhooks
 
 WORK = (
@@ -36,7 +39,10 @@ WORK = (
     "latency",
     "soak",
     "memory",
+    "verify",
     "imports",
+    "tick",
+    "dagster_run",
 )
 
 
@@ -61,6 +67,9 @@ WORK = (
 )
 @click.option("--webhooks", default=20_000, show_default=True, help="Webhooks to receive.")
 @click.option("--memory-contacts", default=1_000_000, show_default=True, help="The larger load.")
+@click.option(
+    "--verify-tickets", default=100_000, show_default=True, help="Tickets that both sides have."
+)
 @click.option("--rounds", default=3, show_default=True, help="Rounds, all contestants in turns.")
 @click.option("--no-dlt", is_flag=True, help="Leave dlt out, e.g. where .venv-bench is not there.")
 @click.option("--quick", is_flag=True, help="A tenth of everything, once: whether it runs at all.")
@@ -73,6 +82,7 @@ def main(
     selection_tickets: int,
     webhooks: int,
     memory_contacts: int,
+    verify_tickets: int,
     rounds: int,
     no_dlt: bool,
     quick: bool,
@@ -91,6 +101,7 @@ def main(
         contacts, tickets, loop_tickets = contacts // 10, tickets // 10, loop_tickets // 10
         memory_contacts, selection_tickets = memory_contacts // 10, selection_tickets // 10
         outgoing_tickets, webhooks = outgoing_tickets // 10, webhooks // 10
+        verify_tickets //= 10
         rounds = 1
     figures: list[Figure] = []
     try:
@@ -129,7 +140,12 @@ def main(
                 ),
                 "soak": lambda: measure_soak(here, seconds=120 if not quick else 20, tell=tell),
                 "memory": lambda: measure_memory(here, count=memory_contacts, tell=tell),
+                "verify": lambda: measure_verify(
+                    here, count=verify_tickets, rounds=rounds, tell=tell
+                ),
                 "imports": lambda: measure_imports(rounds=5 * rounds, tell=tell),
+                "tick": lambda: measure_tick(here, rounds=rounds, tell=tell),
+                "dagster_run": lambda: measure_dagster_run(here, rounds=3 * rounds, tell=tell),
             }
             for name in work or WORK:
                 figures += parts[name]()

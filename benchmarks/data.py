@@ -1,6 +1,6 @@
 """The records that are carried: made once for all runs, as files that the sandbox serves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,8 @@ _END = datetime(2026, 6, 10, tzinfo=UTC)
 #: Contacts that the tickets refer to.
 TICKET_CONTACTS = 500
 NOTES = 3
+#: About how large a file is.
+FILE_BYTES = 20_000
 
 _BODY = (
     "<p>Hello {name},</p><p>we have looked at the device on site. The power supply was replaced and "
@@ -42,10 +44,16 @@ def make_contacts(path: Path, count: int, *, changed: bool = False) -> None:
         store.bulk_create(_CLIENT, "contacts", documents)
 
 
-def make_tickets(path: Path, count: int, *, changed: bool = False) -> None:
+def make_tickets(
+    path: Path, count: int, *, changed: bool = False, file_every: int | None = None
+) -> None:
     """Make a file of tickets with three notes each, and the contacts that they refer to.
 
-    ``changed``: the same ones, later, each with another status and a note that was edited.
+    Args:
+        path: Where.
+        count: How many.
+        changed: The same ones, later, each with another status and a note that was edited.
+        file_every: One of so many tickets has a file; None: none has.
     """
     world = _world()
     people = list(contacts(world, TICKET_CONTACTS))
@@ -92,6 +100,33 @@ def make_tickets(path: Path, count: int, *, changed: bool = False) -> None:
         store.bulk_create(_CLIENT, "contacts", people)
         store.bulk_create(_CLIENT, "tickets", tickets())
         store.bulk_create(_CLIENT, "ticket-notes", notes())
+        if file_every is not None:
+            with_files = range(0, count, file_every)
+            store.bulk_create(_CLIENT, "files", _files(world, with_files))
+            store.bulk_create(_CLIENT, "ticket-note-files", _links(world, with_files))
+
+
+def _files(world: World, tickets: Iterable[int]) -> Iterator[dict[str, Any]]:
+    for number in tickets:
+        yield {
+            "uuid": world.uuid("file", number),
+            "_created": _START,
+            "_updated": _START,
+            "name": f"photo {number}.jpg",
+            "contentType": "image/jpeg",
+            "data": (b"%d " % number) * (FILE_BYTES // 8),
+        }
+
+
+def _links(world: World, tickets: Iterable[int]) -> Iterator[dict[str, Any]]:
+    for number in tickets:
+        yield {
+            "uuid": world.uuid("link", number),
+            "_created": _START,
+            "_updated": _START,
+            "ticketNote": {"uuid": world.uuid("note", number * NOTES)},
+            "file": {"uuid": world.uuid("file", number)},
+        }
 
 
 def _world() -> World:

@@ -19,7 +19,7 @@ import requests
 
 from benchmarks.surroundings import ContestantError, Surroundings, Tell
 from benchmarks.table import Figure
-from elite_pipeline.defs.sensors import ROWS_TAG
+from elite_pipeline.defs.webhook_sensor import ROWS_TAG
 from elite_pipeline_tests.support.mariadb import free_port
 
 #: Seconds between two webhooks: most find no run of their client under way.

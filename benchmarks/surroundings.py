@@ -170,13 +170,21 @@ class Surroundings:
         return {"server_url": server_url, "dataset": dataset, "folder": str(folder)}
 
     @contextmanager
-    def toga2(self, template: Path) -> Iterator[Toga2]:
-        """Serve a copy of a file of records, in a process of its own."""
+    def toga2(self, template: Path, *, clients: int | None = None) -> Iterator[Toga2]:
+        """Serve a copy of a file of records, in a process of its own.
+
+        Args:
+            template: The file.
+            clients: How many clients it is of (``sandbox_clients``); by default the one that is measured.
+        """
         path = self.folder / f"toga2-{secrets.token_hex(4)}" / "toga2.sqlite"
         path.parent.mkdir()
         shutil.copyfile(template, path)
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.toga2_server", str(path)],
+            [
+                *(sys.executable, "-m", "benchmarks.toga2_server", str(path)),
+                *(() if clients is None else (str(clients),)),
+            ],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

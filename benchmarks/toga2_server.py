@@ -1,7 +1,7 @@
 """The sandbox's TOGA 2 as a process of its own, so that it shares no interpreter with who is measured.
 
 ``python -m benchmarks.toga2_server FILE`` serves a file of records on a free port, prints where, and
-ends when its input ends.
+ends when its input ends; with a number behind it, it serves so many clients.
 """
 
 import sys
@@ -26,9 +26,25 @@ def sandbox_client() -> SandboxClient:
     )
 
 
+def sandbox_clients(count: int) -> list[SandboxClient]:
+    """Return so many clients, as the sandbox knows them."""
+    return [
+        SandboxClient(
+            name=name,
+            client_uuid=f"00000000-0000-4000-8000-{number:012}",
+            api_key=demo_credentials(name).api_key,
+            api_secret=demo_credentials(name).api_secret,
+            custom_field_prefix=f"c_{name}",
+        )
+        for number in range(1, count + 1)
+        if (name := f"client{number}")
+    ]
+
+
 def main() -> None:
     """Serve until the input ends: a parent that dies takes its server with it."""
-    with Toga2Sandbox([sandbox_client()], path=Path(sys.argv[1])) as sandbox:
+    clients = sandbox_clients(int(sys.argv[2])) if sys.argv[2:] else [sandbox_client()]
+    with Toga2Sandbox(clients, path=Path(sys.argv[1])) as sandbox:
         print(sandbox.base_url, sandbox.admin_url, flush=True)
         sys.stdin.read()
 

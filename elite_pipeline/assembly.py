@@ -5,6 +5,7 @@ operator starts a run (``defs``, ``cli``).
 """
 
 import logging
+import os
 import random
 import socket
 import time
@@ -23,6 +24,7 @@ from elite_pipeline.freshservice_entry import FreshserviceEntry
 from elite_pipeline.ledger import Ledger, LedgerRateBudget
 from elite_pipeline.observability.call_log import CallLog
 from elite_pipeline.observability.call_log_rows import RowMaker
+from elite_pipeline.observability.log_losses import LogLosses
 from elite_pipeline.own_tables import connect as connect_own
 from elite_pipeline.settings import Settings
 from elite_pipeline.sync.context import FlowContext
@@ -87,8 +89,12 @@ def open_client(
         )
         ledger = Ledger(settings.pipeline_url, client.name)
         stack.callback(ledger.close)
-        call_log = _call_log(settings, client, redactor, run_id or str(uuid4()), warn)
+        run_id = run_id or str(uuid4())
+        call_log = _call_log(settings, client, redactor, run_id, warn)
+        losses = None
         if call_log is not None:
+            losses = LogLosses(call_log, ledger.flow_states)
+            stack.callback(losses.close)
             stack.callback(call_log.close)
         toga2 = Toga2Client(
             Transport(
@@ -101,7 +107,7 @@ def open_client(
                     f"{client.environment_prefix}_TOGA2_API_SECRET, and toga2.client_uuid of client "
                     f"{client.name!r} in the registry"
                 ),
-                unreachable=_unreachable(settings),
+                unreachable=toga2_unreachable(settings),
                 retry=retry,
                 sleep=sleep,
                 rng=rng,
@@ -120,13 +126,24 @@ def open_client(
             find_uploads=lambda: Uploads(settings.uploads_dir),
             ledger=ledger,
             watermarks=Watermarks(toga2),
+            run_id=run_id,
+            who=_who(run_id),
         )
-        if call_log is not None:
-            context.began, context.remarks = call_log.begin, call_log.remarks
+        if call_log is not None and losses is not None:
+            context.began, context.remarks = losses.begin, call_log.remarks
+            context.log_lost = losses.new
         context.find_freshservice = _freshservice_side(
             settings, client, stack, redactor, retry=retry, sleep=sleep, rng=rng, call_log=call_log
         )
         yield context
+
+
+def _who(run_id: str | None) -> str:
+    """Return how people find a run that is going on: on Dagster's page, or as a process."""
+    host = socket.gethostname()
+    if run_id is not None:
+        return f"run {run_id[:8]} of Dagster, on {host}"
+    return f"a command line on {host}, process {os.getpid()}"
 
 
 def _freshservice_side(
@@ -283,7 +300,7 @@ def require_a_demo(settings: Settings) -> None:
         )
 
 
-def _unreachable(settings: Settings) -> str:
+def toga2_unreachable(settings: Settings) -> str:
     """Return what an operator can do where TOGA 2 does not answer at all."""
     if settings.is_demo and settings.toga2_base_url is None:
         return (

@@ -15,18 +15,19 @@ class ChoiceError(Exception):
     """A choice cannot be understood; the message says which, and how to write it."""
 
 
-def read_options(since: str | None, *, full: bool) -> Options:
+def read_options(since: str | None, *, full: bool, dry_run: bool = False) -> Options:
     """Return how a run shall read; what it finds is for a person to look at.
 
     Args:
         since: A time; without an offset it is UTC. None or blank: the stored watermark.
         full: Whether to compare everything.
+        dry_run: Whether to write nothing, and say what would be written.
 
     Raises:
         ChoiceError: ``since`` is not a time, or both were chosen.
     """
     try:
-        return Options(since=parse_since(since), full=full, shows_watermark=True)
+        return Options(since=parse_since(since), full=full, shows_watermark=True, dry_run=dry_run)
     except ConfigurationError as error:
         said = str(error)
         raise ChoiceError(said if _NOTHING_DONE in said else f"{said} {_NOTHING_DONE}") from None

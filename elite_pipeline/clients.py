@@ -5,7 +5,8 @@ mistake in one entry makes that client unusable, with one message naming client,
 expected, and leaves the others alone.
 
 What does not belong here: secrets (``settings``), how a mistake is worded (``registry_mistakes``),
-the section on Freshservice (``freshservice_entry``), and anything that differs by client in code.
+the sections on Freshservice (``freshservice_entry``) and on checks (``checks_entry``), and anything
+that differs by client in code.
 """
 
 import re
@@ -20,6 +21,7 @@ import yaml
 from pydantic import AfterValidator, Field, model_validator
 
 from elite_pipeline import freshservice_entry
+from elite_pipeline.checks_entry import ChecksEntry
 from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.freshservice_entry import FreshserviceEntry
 from elite_pipeline.registry_mistakes import mistakes
@@ -134,6 +136,7 @@ class Client(Entry):
     custom_field_prefix: Annotated[str, AfterValidator(_custom_field_prefix)]
     flows: FlowSwitches = FlowSwitches()
     freshservice: FreshserviceEntry | None = None
+    checks: ChecksEntry = ChecksEntry()
 
     @model_validator(mode="after")
     def _flows_have_what_they_need(self) -> Self:

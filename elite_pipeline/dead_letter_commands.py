@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from elite_pipeline.dead_letter_texts import details, document, table
+from elite_pipeline.help_texts import taught, taught_group
 from elite_pipeline.ledger import DeadLetter, DeadLetterOffice
 from elite_pipeline.ledger.dead_letter_office import Selection
 from elite_pipeline.settings import load_settings
@@ -29,7 +30,16 @@ _MOST_SHOWN = 200
 _HEXADECIMAL = frozenset("0123456789abcdef")
 
 
-@click.group(name="dead-letters")
+@click.group(
+    name="dead-letters",
+    epilog=taught_group(
+        ("See what failed, and why", "dead-letters list"),
+        (
+            "Try all of one client again, once the cause is gone",
+            "dead-letters retry --all --client elite",
+        ),
+    ),
+)
 def dead_letters() -> None:
     """What failed and has not come through since: look at it, retry it, discard it.
 
@@ -45,7 +55,14 @@ def _selecting(command: Command) -> Command:
     return client(flow(command))
 
 
-@dead_letters.command(name="list")
+@dead_letters.command(
+    name="list",
+    epilog=taught(
+        ("See what failed, and why", "dead-letters list"),
+        ("See what waits for a person, of one client", "dead-letters list --parked --client elite"),
+        ("Let a program read all of it", "dead-letters list --json"),
+    ),
+)
 @_selecting
 @click.option("--parked", is_flag=True, help="Only those that no run tries any more.")
 @click.option(
@@ -71,16 +88,30 @@ def list_letters(client: str | None, flow: str | None, parked: bool, as_json: bo
         click.echo("elite-pipeline dead-letters show ID tells more of one.")
 
 
-@dead_letters.command()
+@dead_letters.command(
+    epilog=taught(
+        ("Show one, by the first digits of its id", "dead-letters show 3d68cbe3"),
+        ("Let a program read it", "dead-letters show 3d68cbe3 --json"),
+    )
+)
 @click.argument("letter_id", metavar="ID")
-def show(letter_id: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON document, for programs.")
+def show(letter_id: str, as_json: bool) -> None:
     """Show all that is known of one dead letter, and what to do about it."""
     with _office() as office:
         letter = _one(office, letter_id)
-    click.echo(details(letter, datetime.now(UTC)))
+    click.echo(json.dumps(document(letter)) if as_json else details(letter, datetime.now(UTC)))
 
 
-@dead_letters.command()
+@dead_letters.command(
+    epilog=taught(
+        ("Try one again", "dead-letters retry 3d68cbe3"),
+        (
+            "Try all again that one flow of one client has",
+            "dead-letters retry --all --client elite --flow toga2_to_togadesk",
+        ),
+    )
+)
 @click.argument("letter_ids", nargs=-1, metavar="[ID]...")
 @click.option("--all", "everything", is_flag=True, help="All, or all of --client and --flow.")
 @_selecting
@@ -106,7 +137,15 @@ def retry(
     click.echo(f"{_number(count)} {them} (elite-pipeline sync CLIENT FLOW, or the schedule).")
 
 
-@dead_letters.command()
+@dead_letters.command(
+    epilog=taught(
+        ("Forget one; it asks first", "dead-letters discard 3d68cbe3"),
+        (
+            "Forget all of a client that has left, without being asked",
+            "dead-letters discard --all --client elite --yes",
+        ),
+    )
+)
 @click.argument("letter_ids", nargs=-1, metavar="[ID]...")
 @click.option("--all", "everything", is_flag=True, help="All, or all of --client and --flow.")
 @_selecting

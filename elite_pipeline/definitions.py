@@ -6,13 +6,19 @@ import dagster as dg
 
 from elite_pipeline import demo
 from elite_pipeline.defs import jobs
+from elite_pipeline.defs.alerts import run_failures
 from elite_pipeline.defs.assets.reference_data import reference_data_assets
 from elite_pipeline.defs.assets.sources import source_specs
 from elite_pipeline.defs.assets.ticket_deltas import ticket_delta_assets
+from elite_pipeline.defs.freshness import with_freshness
+from elite_pipeline.defs.health_checks import health_checks, health_sensor
+from elite_pipeline.defs.housekeeping import housekeeping_job, housekeeping_schedule
 from elite_pipeline.defs.partitions import client_partitions
 from elite_pipeline.defs.resources import client_systems
 from elite_pipeline.defs.schedules import client_schedules
-from elite_pipeline.defs.sensors import webhook_inbox
+from elite_pipeline.defs.verify_checks import verify_checks, verify_job
+from elite_pipeline.defs.watermark_sensor import ticket_watermarks
+from elite_pipeline.defs.webhook_sensor import webhook_inbox
 from elite_pipeline.errors import ConfigurationError
 from elite_pipeline.settings import Settings, load_settings
 
@@ -42,15 +48,21 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         logger.error("%s\nAll runs fail until this is mended.", wrong)
     partitions = client_partitions(registry)
     is_running_demo = settings.is_demo and demo.is_supervised()
+    synced = [*reference_data_assets(partitions), *ticket_delta_assets(partitions)]
     return dg.Definitions(
-        assets=[
-            *source_specs(),
-            *reference_data_assets(partitions),
-            *ticket_delta_assets(partitions),
+        assets=[*source_specs(), *with_freshness(synced, registry)],
+        asset_checks=[health_checks(settings, partitions), verify_checks(partitions)],
+        jobs=[*jobs.client_jobs(partitions), verify_job(partitions), housekeeping_job(settings)],
+        schedules=[
+            *client_schedules(registry, is_demo=is_running_demo),
+            housekeeping_schedule(is_demo=is_running_demo),
         ],
-        jobs=jobs.JOBS,
-        schedules=client_schedules(registry, is_demo=is_running_demo),
-        sensors=[webhook_inbox(settings, is_demo=is_running_demo)],
+        sensors=[
+            webhook_inbox(settings, is_demo=is_running_demo),
+            ticket_watermarks(settings, is_demo=is_running_demo),
+            health_sensor(settings, is_demo=is_running_demo),
+            run_failures(settings, is_demo=is_running_demo),
+        ],
         resources={"systems": client_systems(settings)},
         # a process per step would double what a run costs, and steps of a run share connections
         executor=dg.in_process_executor,

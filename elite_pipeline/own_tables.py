@@ -103,6 +103,24 @@ def bring_up_to_date(engine: sa.Engine, tables: Sequence[sa.Table], setting: str
         ) from error
 
 
+def what_lacks(connection: sa.Connection, tables: Sequence[sa.Table], setting: str) -> list[str]:
+    """Return what :func:`bring_up_to_date` would do, in a few words for each table; nothing is done.
+
+    Raises:
+        SystemicError: The database has another table of that name.
+    """
+    lacking: list[str] = []
+    for table in tables:
+        if not sa.inspect(connection).has_table(table.name):
+            lacking.append(f"the table {table.name} is missing")
+            continue
+        parts = [column.name for column in _missing_columns(connection, table, setting)]
+        parts += [str(index.name) for index in _missing_indexes(connection, table)]
+        if parts:
+            lacking.append(f"the table {table.name} lacks {', '.join(parts)}")
+    return lacking
+
+
 def _bring_up_to_date(connection: sa.Connection, table: sa.Table, setting: str) -> str:
     is_new = not sa.inspect(connection).has_table(table.name)
     if is_new:
@@ -116,7 +134,9 @@ def _bring_up_to_date(connection: sa.Connection, table: sa.Table, setting: str) 
     return f"{table.name}: added {', '.join(done)}" if done else f"{table.name}: up to date"
 
 
-def _add_columns(connection: sa.Connection, table: sa.Table, setting: str) -> list[str]:
+def _missing_columns(
+    connection: sa.Connection, table: sa.Table, setting: str
+) -> list[sa.Column[Any]]:
     # servers compare the names of columns without regard to case
     there = {column["name"].lower() for column in sa.inspect(connection).get_columns(table.name)}
     missing = [column for column in table.columns if column.name.lower() not in there]
@@ -132,17 +152,26 @@ def _add_columns(connection: sa.Connection, table: sa.Table, setting: str) -> li
             f"{setting}: the table {table.name} {has}has no column {', '.join(lacks)}, so it is "
             "another table of that name. Rename it, or name another database; nothing was done to it."
         )
+    return missing
+
+
+def _add_columns(connection: sa.Connection, table: sa.Table, setting: str) -> list[str]:
+    missing = _missing_columns(connection, table, setting)
     for column in missing:
         _add(connection, table, column)
     return [column.name for column in missing]
 
 
-def _add_indexes(connection: sa.Connection, table: sa.Table) -> list[str]:
+def _missing_indexes(connection: sa.Connection, table: sa.Table) -> list[sa.Index]:
     there = {str(index["name"]).lower() for index in sa.inspect(connection).get_indexes(table.name)}
-    missing = sorted(
+    return sorted(
         (index for index in table.indexes if str(index.name).lower() not in there),
         key=lambda index: str(index.name),
     )
+
+
+def _add_indexes(connection: sa.Connection, table: sa.Table) -> list[str]:
+    missing = _missing_indexes(connection, table)
     for index in missing:
         connection.execute(sa.schema.CreateIndex(index))
     return [str(index.name) for index in missing]

@@ -66,6 +66,18 @@ class Settings(BaseSettings):
     )
     sentry_dsn: SecretStr | None = Field(default=None, description="Off when not set.")
     dagster_home: Path | None = None
+    housekeeping_run_days: int = Field(
+        default=30, ge=1, description="Finished runs of Dagster and their logs go after this."
+    )
+    housekeeping_webhook_days: int = Field(
+        default=90, ge=1, description="Webhooks that are DONE go after this."
+    )
+    housekeeping_dead_webhook_days: int | None = Field(
+        default=None, ge=1, description="Webhooks that are DEAD go after this; default: never."
+    )
+    housekeeping_call_days: int | None = Field(
+        default=None, ge=1, description="Calls in the call log go after this; default: never."
+    )
 
     @cached_property
     def registry_path(self) -> Path:

@@ -6,17 +6,24 @@ What does not belong here: the stand-in for it (``sandbox.togadesk``), and how i
 
 import click
 
+from elite_pipeline.help_texts import taught, taught_group
 from elite_pipeline.settings import load_settings
 from elite_pipeline.togadesk import connect, indexes
 from elite_pipeline.togadesk.failures import describe
 
 
-@click.group()
+@click.group(epilog=taught_group(("See what would make the sync cheaper", "togadesk add-indexes")))
 def togadesk() -> None:
     """The helpdesk's database (TOGADESK_DATABASE_URL)."""
 
 
-@togadesk.command("add-indexes")
+@togadesk.command(
+    "add-indexes",
+    epilog=taught(
+        ("See the statements, and change nothing", "togadesk add-indexes"),
+        ("Send them, in a quiet hour", "togadesk add-indexes --yes"),
+    ),
+)
 @click.option("--yes", is_flag=True, help="Send the statements; without it they are only shown.")
 def add_indexes(yes: bool) -> None:
     """Show the indexes that make the sync cheap, and add them with --yes.

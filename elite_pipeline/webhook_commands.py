@@ -18,6 +18,7 @@ from rich.text import Text
 
 from elite_pipeline.assembly import require_a_demo
 from elite_pipeline.errors import ConfigurationError
+from elite_pipeline.help_texts import taught, taught_group
 from elite_pipeline.inbox import DeadRow, Inbox
 from elite_pipeline.inbox.server import listen
 from elite_pipeline.inbox.server import serve as serve_app
@@ -30,12 +31,22 @@ from elite_pipeline.webhook_assembly import open_receiver, read_entrances
 DEFAULT_PORT = 8093
 
 
-@click.group()
+@click.group(
+    epilog=taught_group(
+        ("Receive them, behind a proxy with TLS", "webhooks serve"),
+        ("See which wait, and which were given up", "webhooks list"),
+    )
+)
 def webhooks() -> None:
     """The inbox of Freshservice's webhooks: receive them, and see what became of them."""
 
 
-@webhooks.command()
+@webhooks.command(
+    epilog=taught(
+        ("Receive them, behind a proxy on this machine", "webhooks serve"),
+        ("Listen on another port", "webhooks serve --port 9000"),
+    )
+)
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -76,7 +87,17 @@ def _tell(sentence: str) -> None:
     click.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {sentence}", err=True)
 
 
-@webhooks.command(name="list")
+@webhooks.command(
+    name="list",
+    epilog=taught(
+        ("See what is not done yet", "webhooks list"),
+        ("See what was given up, and why", "webhooks list --status DEAD"),
+        (
+            "Let a program read the latest of one client",
+            "webhooks list --client elite --all --json",
+        ),
+    ),
+)
 @click.option("--client", help="Only this client's.")
 @click.option(
     "--status",

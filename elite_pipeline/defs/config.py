@@ -28,16 +28,26 @@ class SyncConfig(dg.Config):
             "for many records. Also counts what has vanished from TOGA 2."
         ),
     )
+    dry_run: bool = Field(
+        default=False,
+        description=(
+            "Read everything, write nothing anywhere, and show field by field what the run would "
+            "create, change and send. It is found among the asset's events as an observation: the "
+            "asset does not count as materialized, its checks are left out, no watermark moves "
+            "and no dead letter is counted. Each asset is planned from what is there now, without "
+            "what the assets before it would have written."
+        ),
+    )
 
     def further(self, options: "Options") -> "Options":
         """Return how to read with what else was chosen."""
         return options
 
-    @field_validator("full", mode="before")
+    @field_validator("full", "dry_run", mode="before")
     @classmethod
-    def _null_is_the_default(cls, full: object) -> object:
+    def _null_is_the_default(cls, switch: object) -> object:
         # the launchpad allows it
-        return False if full is None else full
+        return False if switch is None else switch
 
 
 class FreshserviceConfig(SyncConfig):

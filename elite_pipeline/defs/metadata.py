@@ -5,10 +5,15 @@ from datetime import datetime
 
 import dagster as dg
 
+from elite_pipeline import plan_tables
 from elite_pipeline.ledger import DeadLetter
 from elite_pipeline.ledger.dead_letter import fitted
+from elite_pipeline.planning import Plan
 from elite_pipeline.sync.results import Change, FlowResult, RecordFailure
 from elite_pipeline.sync.watermarks import BEGINNING
+
+#: Rows of a dry run's table of fields.
+_MAX_PLANNED = 500
 
 #: Text from outside is shown this far, so that one long subject does not fill the page.
 _MAX_TEXT = 200
@@ -25,7 +30,7 @@ Metadata = Mapping[str, dg.MetadataValue]
 
 
 def result_metadata(result: FlowResult) -> Metadata:
-    """Return the metadata of a materialization."""
+    """Return the metadata of a materialization; of a dry run's result, those of an observation."""
     if not result.is_on:
         return {
             "switched off": dg.MetadataValue.text(
@@ -74,9 +79,37 @@ def result_metadata(result: FlowResult) -> Metadata:
     others = [one for one in result.failures if _name_of(one) not in elsewhere]
     if others:
         shown["failures"] = _table([_failure(failure) for failure in others])
+    if result.plan is not None:
+        return {**_planned(result.plan), **_as_planned(shown)}
     if result.changes:
         shown["changes"] = _table([_change(change) for change in result.changes])
     return shown
+
+
+def _planned(plan: Plan) -> dict[str, dg.MetadataValue]:
+    """Show what a dry run would have done."""
+    if not plan.total:
+        return {"dry run": dg.MetadataValue.text("Nothing was written; a run would write nothing.")}
+    rows, left_out = plan_tables.details(plan, _MAX_PLANNED)
+    said = f"Nothing was written anywhere. A run would have {plan.total:,} effects"
+    if left_out:
+        said += f"; {left_out:,} of them are counted in 'would do' and not shown field by field"
+    return {
+        "dry run": dg.MetadataValue.text(f"{said}."),
+        "would do": _table(plan_tables.counts(plan)),
+        "field by field": _table([{**row, "record": _short(row["record"])} for row in rows]),
+    }
+
+
+def _as_planned(shown: Metadata) -> dict[str, dg.MetadataValue]:
+    """Rename what did not happen: in the asset's plots it is none of the real figures."""
+    named = {"watermark after": "watermark would move to", "watermark before": "watermark"}
+    return {
+        named.get(
+            name, f"{name} (dry run)" if isinstance(value.value, int | float) else name
+        ): value
+        for name, value in shown.items()
+    }
 
 
 def _moment(moment: datetime | None, none: str) -> dg.MetadataValue:

@@ -95,6 +95,21 @@ class DeadRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """What of an action could be worked on, and is not.
+
+    Attributes:
+        rows: Not tried yet, or to be tried again by now.
+        since: Since when the first of them could be; None: nothing says, or there are none.
+        dead: Given up.
+    """
+
+    rows: int
+    since: datetime | None
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """How many rows of an action are not done.
 

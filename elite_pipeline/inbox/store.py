@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from elite_pipeline.inbox.rows import Arrival, Counts, DeadRow, Due, Row, Webhook
+from elite_pipeline.inbox.rows import Arrival, Backlog, Counts, DeadRow, Due, Row, Webhook
 from elite_pipeline.inbox.tables import DEAD, DONE, FAILED, PENDING, TEXT_BYTES, metadata, seen
 from elite_pipeline.inbox.tables import worker_jobs as table
 from elite_pipeline.iteration import chunked
@@ -242,15 +242,10 @@ class Inbox:
             error_begins: How their ``error`` begins: whatever failed.
             now: When.
         """
-        over = sa.and_(
-            table.c.action == action,
-            table.c.status.in_((FAILED, DEAD)),
-            table.c.error.startswith(error_begins, autoescape=True),
-        )
         with self._database.begin() as connection:
             connection.execute(
                 sa.update(table)
-                .where(over)
+                .where(over(action, error_begins))
                 .values(status=DONE, dtFinished=_stored(now), dtRetryAfter=None, error=None)
             )
 
@@ -305,6 +300,55 @@ class Inbox:
         )
         return Counts(waiting, failed, dead, oldest.replace(tzinfo=UTC) if oldest else None)
 
+    def backlogs(self, now: datetime) -> dict[str, Backlog]:
+        """Return action -> what could be worked on and is not; those without rows are left out.
+
+        What failed counts from the time at which it is to be tried again.
+
+        Args:
+            now: Aware.
+        """
+        query = (
+            sa.select(
+                table.c.action,
+                table.c.status,
+                sa.func.count().label("rows"),
+                sa.func.min(table.c.id).label("first_id"),
+                sa.func.min(table.c.dtRetryAfter).label("due"),
+            )
+            .where(
+                table.c.status.in_((*_WAITING, DEAD)),
+                sa.or_(table.c.status != FAILED, _is_time(now)),
+            )
+            .group_by(table.c.action, table.c.status)
+        )
+        with self._database.begin() as connection:
+            found = connection.execute(query).all()
+            firsts = [row.first_id for row in found if row.status == PENDING]
+            arrived: dict[int, datetime] = {}
+            for chunk in chunked(firsts, _CHUNK):
+                rows = connection.execute(
+                    sa.select(table.c.id, table.c.dtStamp).where(table.c.id.in_(chunk))
+                )
+                arrived.update({row.id: row.dtStamp for row in rows})
+        since: dict[str, list[datetime]] = {}
+        rows_of: dict[str, int] = {}
+        dead: dict[str, int] = {}
+        for row in found:
+            counted = dead if row.status == DEAD else rows_of
+            counted[row.action] = counted.get(row.action, 0) + row.rows
+            moment = {PENDING: arrived.get(row.first_id), FAILED: row.due}.get(row.status)
+            if moment is not None:
+                since.setdefault(row.action, []).append(moment.replace(tzinfo=UTC))
+        return {
+            action: Backlog(
+                rows_of.get(action, 0),
+                min(since.get(action, []), default=None),
+                dead.get(action, 0),
+            )
+            for action in {row.action for row in found}
+        }
+
     def dead_rows(self, action: str, limit: int) -> list[DeadRow]:
         """Return an action's rows that were given up, the newest coming first."""
         return self.shown([action], [DEAD], limit)
@@ -338,6 +382,15 @@ class Inbox:
                 )
                 for row in connection.execute(query)
             ]
+
+
+def over(action: str, error_begins: str) -> sa.ColumnElement[bool]:
+    """Return what an action's rows fulfil that failed for a reason which is over."""
+    return sa.and_(
+        table.c.action == action,
+        table.c.status.in_((FAILED, DEAD)),
+        table.c.error.startswith(error_begins, autoescape=True),
+    )
 
 
 def _row(webhook: Webhook) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import elite_pipeline
 from elite_pipeline import demo as made_up
 from elite_pipeline.clients import load_registry
 from elite_pipeline.errors import ConfigurationError
+from elite_pipeline.help_texts import taught
 from elite_pipeline.launcher import steps
 from elite_pipeline.launcher.dagster_page import DagsterPage, DagsterPageError, Location
 from elite_pipeline.launcher.folder import DemoFolder
@@ -21,7 +22,12 @@ from elite_pipeline.launcher.supervisor import Child, StopRequestedError, Superv
 _START_TIMEOUT = 180.0
 
 
-@click.command("demo")
+@click.command(
+    "demo",
+    epilog=taught(
+        ("Start it, and look at http://127.0.0.1:3000", "demo"),
+    ),
+)
 def demo() -> None:
     """Start the sandbox and Dagster on this machine, with made-up data; Ctrl-C ends it all."""
     toga2 = read_port("TOGA2_PORT", "the sandbox's TOGA 2", made_up.DEFAULT_TOGA2_PORT)
@@ -49,7 +55,7 @@ def demo() -> None:
         click.echo(f"Stopped. The data stay in {folder.root}; `make demo` goes on from there.")
 
 
-@click.command("demo-reset")
+@click.command("demo-reset", epilog=taught(("Start over", "demo-reset")))
 def demo_reset() -> None:
     """Remove the demo's data, so that the next demo starts over."""
     folder = DemoFolder(made_up.demo_dir())

@@ -3,6 +3,7 @@
 from elite_pipeline.ledger.dead_letter import DeadLetter, Failed
 from elite_pipeline.ledger.dead_letter_office import DeadLetterOffice
 from elite_pipeline.ledger.dead_letters import Counts, DeadLetters, Recorded
+from elite_pipeline.ledger.flow_states import FlowState, FlowStateReader, FlowStates, Outcome
 from elite_pipeline.ledger.rate_budget import LedgerRateBudget
 from elite_pipeline.ledger.store import Ledger, SeenVersion, Waiting
 
@@ -12,8 +13,12 @@ __all__ = [
     "DeadLetterOffice",
     "DeadLetters",
     "Failed",
+    "FlowState",
+    "FlowStateReader",
+    "FlowStates",
     "Ledger",
     "LedgerRateBudget",
+    "Outcome",
     "Recorded",
     "SeenVersion",
     "Waiting",

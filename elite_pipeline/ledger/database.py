@@ -21,6 +21,7 @@ from elite_pipeline.errors import (
     database_error_kind,
 )
 from elite_pipeline.ledger.tables import metadata
+from elite_pipeline.only_reading import only_reading
 
 #: What the driver of a server waits for.
 _TIMEOUTS = ("connect_timeout", "read_timeout", "write_timeout")
@@ -83,14 +84,17 @@ class LedgerDatabase:
             return True
         return Path(name).exists()
 
-    @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
+    def begin(self) -> AbstractContextManager[sa.Connection]:
         """Run a transaction: committed at the end of the block, rolled back when that raises.
 
         Raises:
             TransientError: A deadlock, a lost connection: the same may work in a moment.
             SystemicError: Anything else that the database refuses.
         """
+        return self._begun()
+
+    @contextmanager
+    def _begun(self) -> Iterator[sa.Connection]:
         try:
             if not self._is_ready:
                 # not create_all, which looks first: several runs may start on an empty database
@@ -104,25 +108,41 @@ class LedgerDatabase:
         except sa.exc.DBAPIError as error:
             raise self._translated(error) from error
 
-    @contextmanager
-    def begin_writing(self) -> Iterator[sa.Connection]:
+    def begin_writing(self) -> AbstractContextManager[sa.Connection]:
         """Run a transaction that reads before it writes; as :meth:`begin` otherwise.
 
         A server locks what is read ``FOR UPDATE``; SQLite has no such thing, and would let another
         process write between the two.
         """
+        return self._begun_writing()
+
+    @contextmanager
+    def _begun_writing(self) -> Iterator[sa.Connection]:
         with self.begin() as connection:
             if self.is_sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
 
-    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[None]:
+    @contextmanager
+    def begin_reading(self) -> Iterator[sa.Connection]:
+        """Run a transaction in which nothing is written and no table is made; raises as :meth:`begin`.
+
+        Whether there is a database, and which tables it has, is for the caller to find out.
+        """
+        try:
+            with self._engine.begin() as connection, only_reading(connection):
+                yield connection
+        except sa.exc.DBAPIError as error:
+            raise self._translated(error) from error
+
+    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[locks.StillHeld]:
         """Hold a lock of this name, against every process that uses the same database.
 
-        It is given back by itself when the process dies.
+        It is given back by itself when the process dies. What it gives raises TransientError once it is
+        known to be lost.
 
         Raises:
-            TransientError: It was not free within ``wait_seconds``.
+            LockHeldError: It was not free within ``wait_seconds``.
             SystemicError: The database cannot be used.
         """
         keeper = locks.Keeper(

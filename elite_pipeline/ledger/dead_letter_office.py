@@ -5,13 +5,14 @@ What does not belong here: how a flow records and settles them (``dead_letters``
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
 from elite_pipeline.iteration import chunked
 from elite_pipeline.ledger.database import LedgerDatabase
 from elite_pipeline.ledger.dead_letter import DeadLetter, letter_id, letter_of, stored_time
+from elite_pipeline.ledger.dead_letters import Counts
 from elite_pipeline.ledger.tables import dead_letters as table
 
 #: Letters in one statement: four values each, and old SQLites take no more than 999.
@@ -80,6 +81,25 @@ class DeadLetterOffice:
             return connection.execute(
                 sa.select(sa.func.count()).select_from(table).where(selection.clause())
             ).scalar_one()
+
+    def counts(self) -> dict[tuple[str, str], Counts]:
+        """Return client and flow -> how many letters it has; one that has none is not among them."""
+        query = sa.select(
+            table.c.client,
+            table.c.flow,
+            sa.func.count().label("all"),
+            sa.func.count(table.c.next_attempt).label("waiting"),
+            sa.func.min(table.c.first_failed).label("oldest"),
+        ).group_by(table.c.client, table.c.flow)
+        with self._database.begin() as connection:
+            return {
+                (row["client"], row["flow"]): Counts(
+                    waiting=row["waiting"],
+                    parked=row["all"] - row["waiting"],
+                    oldest=row["oldest"].replace(tzinfo=UTC),
+                )
+                for row in connection.execute(query).mappings()
+            }
 
     def due(self, flow: str, now: datetime) -> dict[str, int]:
         """Return client -> how many of a flow's letters may be tried again now.

@@ -6,14 +6,27 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from elite_pipeline import locks
 from elite_pipeline.iteration import chunked
 from elite_pipeline.ledger.carried import Carried
 from elite_pipeline.ledger.database import LedgerDatabase
 from elite_pipeline.ledger.dead_letters import DeadLetters
-from elite_pipeline.ledger.tables import MOST_TARGET_CHARS, category_paths, memory, seen, waiting
+from elite_pipeline.ledger.flow_states import FlowStates
+from elite_pipeline.ledger.holders import Holders
+from elite_pipeline.ledger.tables import (
+    MOST_TARGET_CHARS,
+    category_paths,
+    dead_letters,
+    memory,
+    metadata,
+    seen,
+    waiting,
+)
 from elite_pipeline.ledger.uploads import Uploads
 
 _CHUNK = 500
+#: Rows that are copied at once.
+_COPIED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +65,12 @@ class Ledger:
     Args:
         url: SQLAlchemy URL of the pipeline's database; the tables are made when they are missing.
         client: Whose memory.
+        database: Where it is, in place of ``url``.
     """
 
-    def __init__(self, url: str, client: str) -> None:
+    def __init__(self, url: str, client: str, *, database: LedgerDatabase | None = None) -> None:
         self._client = client
-        self._database = LedgerDatabase(url)
+        self._database = LedgerDatabase(url) if database is None else database
         self._begin = self._database.begin
         #: What failed, and when it is tried again.
         self.dead_letters = DeadLetters(self._database, client)
@@ -64,8 +78,40 @@ class Ledger:
         self.uploads = Uploads(self._database, client)
         #: What was last carried of things, so that only what changed since is carried again.
         self.carried = Carried(self._database, client)
+        #: What each flow last did; written at a run's end, and read by people.
+        self.flow_states = FlowStates(self._database, client)
+        #: Who is at each flow.
+        self.holders = Holders(self._database, client)
 
-    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[None]:
+    @property
+    def client(self) -> str:
+        """Whose memory it is."""
+        return self._client
+
+    def copy_to(self, other: LedgerDatabase, flow: str) -> None:
+        """Copy what one flow goes by into another database; here nothing is written or made.
+
+        Args:
+            other: Where to; its tables are empty.
+            flow: Its dead letters come with those of all others, which it may ask for too.
+        """
+        if not self._database.is_there():
+            return
+        with self._database.begin_reading() as source, other.begin() as target:
+            there = set(sa.inspect(source).get_table_names())
+            for table in metadata.sorted_tables:
+                if table.name not in there or "client" not in table.c:
+                    continue
+                mine = table.c.client == self._client
+                if "flow" in table.c and table is not dead_letters:
+                    mine = self._mine(table, flow)
+                found = source.execute(
+                    sa.select(table).where(mine), execution_options={"yield_per": _COPIED}
+                )
+                for rows in found.mappings().partitions():
+                    target.execute(sa.insert(table), [dict(row) for row in rows])
+
+    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[locks.StillHeld]:
         """Hold a lock of this name, against every process that uses the same database."""
         return self._database.lock(name, wait_seconds)
 

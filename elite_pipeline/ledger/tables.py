@@ -97,6 +97,35 @@ dead_letters = sa.Table(
     **_OPTIONS,
 )
 
+#: What each flow of each client last did, for people and for the checks: no run goes by it. Times are
+#: UTC. What the columns mean: ``flow_states.FlowState``.
+flow_states = sa.Table(
+    "sync_flow_states",
+    metadata,
+    sa.Column("client", _CLIENT, primary_key=True),
+    sa.Column("flow", _FLOW, primary_key=True),
+    sa.Column("last_run", sa.DateTime),
+    sa.Column("last_failed", sa.DateTime),
+    sa.Column("last_error", sa.Text),
+    sa.Column("last_quiet", sa.DateTime),
+    sa.Column("busy_since", sa.DateTime),
+    sa.Column("busy_runs", sa.Integer, nullable=False),
+    sa.Column("watermark", sa.DateTime),
+    sa.Column("nothing_new_at", sa.DateTime),
+    sa.Column("created", sa.Integer, nullable=False),
+    sa.Column("updated", sa.Integer, nullable=False),
+    sa.Column("failed", sa.Integer, nullable=False),
+    sa.Column("waiting", sa.Integer, nullable=False),
+    sa.Column("parked", sa.Integer, nullable=False),
+    sa.Column("oldest_letter", sa.DateTime),
+    sa.Column("calls", sa.Integer, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("log_lost", sa.Integer, nullable=False),
+    sa.Column("log_lost_at", sa.DateTime),
+    sa.Column("run_id", _UUID),
+    **_OPTIONS,
+)
+
 #: Files whose upload into TOGA 2 has begun: one that was cut off is looked for before it is sent again.
 uploads = sa.Table(
     "sync_uploads",
@@ -120,6 +149,18 @@ carried = sa.Table(
         sa.Text().with_variant(mysql.MEDIUMTEXT, "mysql", "mariadb"),
         nullable=False,
     ),
+    **_OPTIONS,
+)
+
+#: Who has last begun a flow, for the message that names who is at it: a lock keeps runs apart, and knows
+#: no names. ``since`` is UTC. A row stays when its run ends; whoever begins next puts himself in place.
+holders = sa.Table(
+    "sync_holders",
+    metadata,
+    sa.Column("client", _CLIENT, primary_key=True),
+    sa.Column("flow", _FLOW, primary_key=True),
+    sa.Column("holder", sa.String(MOST_NAME_CHARS), nullable=False),
+    sa.Column("since", sa.DateTime, nullable=False),
     **_OPTIONS,
 )
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -21,6 +22,8 @@ from elite_pipeline.transport import REDACTED, Exchange, Redactor
 _SECRET_HEADER = re.compile(
     r"authorization|cookie|secret|token|password|api-?key|signature", re.IGNORECASE
 )
+#: Texts of headers and the like that are redacted once, and how long they may be.
+_REMEMBERED, _SHORT_CHARS = 512, 200
 #: What is taken off a text that was cut before secrets were looked for, at least: an address with a
 #: password, or a header, may have lost its end.
 _RAGGED_CHARS = 256
@@ -61,6 +64,8 @@ class RowMaker:
 
     def __init__(self, redactor: Redactor, *, transaction_id: str, instance_id: str) -> None:
         self.redact = redactor
+        # names and most values of headers, and hosts, are the same in many calls
+        self._redact_again = lru_cache(maxsize=_REMEMBERED)(redactor)
         self._transaction_id = transaction_id[: tables.TRANSACTION_CHARS]
         self._instance_id = instance_id[: tables.INSTANCE_CHARS]
         self.payload_bytes = tables.PAYLOAD_BYTES
@@ -87,7 +92,7 @@ class RowMaker:
             "instanceId": self._instance_id,
             "executionTimeSeconds": round(exchange.seconds, 4),
             "method": exchange.method[: tables.METHOD_CHARS],
-            "hostname": _short(self.redact(exchange.hostname), tables.HOSTNAME_CHARS),
+            "hostname": _short(self._brief(exchange.hostname), tables.HOSTNAME_CHARS),
             "route": _short(self.redact(exchange.route), tables.ROUTE_CHARS),
             "responseCode": exchange.status,
             "queryString": cut(query, tables.TEXT_BYTES) if query else None,
@@ -104,10 +109,13 @@ class RowMaker:
         if not headers:
             return None
         shown = {
-            self.redact(name): REDACTED if _SECRET_HEADER.search(name) else self.redact(value)
+            self._brief(name): REDACTED if _SECRET_HEADER.search(name) else self._brief(value)
             for name, value in headers.items()
         }
         return cut(_storable(json.dumps(shown, ensure_ascii=False)), tables.TEXT_BYTES)
+
+    def _brief(self, text: str) -> str:
+        return (self._redact_again if len(text) <= _SHORT_CHARS else self.redact)(text)
 
     def _payload(
         self, exchange: Exchange, body: Body | None, headers: Mapping[str, str]

@@ -27,7 +27,8 @@ _WITHHELD = "(its text is withheld: it may quote what was being carried)"
 def event_of(error: BaseException, tags: Mapping[str, str], redact: Redact) -> dict[str, Any]:
     """Return the event that tells of a failure.
 
-    Failures of one kind in one flow of one client are one issue, whatever record they happened to.
+    Failures of one kind in one flow, or else one job, of one client are one issue, whatever record they
+    happened to.
 
     Args:
         error: What happened; its causes are told with it.
@@ -40,7 +41,11 @@ def event_of(error: BaseException, tags: Mapping[str, str], redact: Redact) -> d
         # the innermost cause first, as Sentry wants it
         "exception": {"values": [_told(one, redact) for one in reversed(list(_chain(error)))]},
         "tags": {name: _tag(redact(value)) for name, value in tags.items() if value},
-        "fingerprint": [tags.get("client", ""), tags.get("flow", ""), type(error).__name__],
+        "fingerprint": [
+            tags.get("client", ""),
+            tags.get("flow") or tags.get("job", ""),
+            tags.get("check") or tags.get("reason") or type(error).__name__,
+        ],
     }
 
 

@@ -1,6 +1,8 @@
 """Failures to Sentry: with client, flow and record, without secrets, bodies or local variables.
 
-Off without ``SENTRY_DSN``; nothing of the SDK is imported then. What is told is in ``events``.
+One message per cause: records that fail for one reason are told together (``causes``), and what stops
+several flows of a run is told once. Off without ``SENTRY_DSN``; nothing of the SDK is imported then. What
+is told is in ``events``.
 """
 
 import logging
@@ -10,13 +12,15 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, cast
 
 from elite_pipeline.errors import PipelineError
+from elite_pipeline.observability.causes import Causes, Event, cause_of
 from elite_pipeline.observability.events import event_of
 from elite_pipeline.settings import Settings
 from elite_pipeline.transport.redaction import Redactor
 
 if TYPE_CHECKING:
     from sentry_sdk import Client
-    from sentry_sdk.types import Event, Hint
+    from sentry_sdk.types import Event as SentryEvent
+    from sentry_sdk.types import Hint
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +39,7 @@ _SENT = frozenset(
         "platform",
         "exception",
         "tags",
+        "extra",
         "fingerprint",
         "release",
         "environment",
@@ -48,18 +53,26 @@ _MARK = "_reported_of"
 class Report:
     """Where failures are told; this one tells nobody. Safe to use from several threads.
 
-    To be closed at the end of what it was opened for: what is on its way is then sent.
+    To be closed at the end of what it was opened for: what is on its way, or was only counted, is then
+    sent.
+
+    Attributes:
+        reaches_somebody: Whether anybody is told.
     """
+
+    reaches_somebody = False
 
     def __call__(self, error: Exception, tags: Mapping[str, str]) -> None:
         """Tell of a failure; returns at once and raises nothing.
 
         An error that is told of again, of the same record or of no record, is told once: on its way
-        up, it may meet several that would tell of it.
+        up, it may meet several that would tell of it. So are other errors of the same cause: of records
+        as ``causes`` says, of whole runs the first one.
 
         Args:
             error: What happened.
-            tags: Where: ``client``, ``flow``, ``record``, ``kind``, ``state``, as far as they apply.
+            tags: Where: ``client``, ``flow``, ``job``, ``record``, ``run``, ``kind``, ``state``, as far
+                as they apply.
         """
         told = error.__dict__.setdefault(_MARK, set())
         record = tags.get("record")
@@ -116,15 +129,30 @@ class Report:
 class _SentryReport(Report):
     """Tells Sentry."""
 
+    reaches_somebody = True
+
     def __init__(self, client: "Client", redact: Redactor) -> None:
         self._client = client
         self._redact = redact
+        self._records = Causes(self._capture)
+        self._runs: set[tuple[str, ...]] = set()
 
     def close(self) -> None:
+        self._records.close()
         self._client.close(timeout=FLUSH_SECONDS)
 
     def _send(self, error: Exception, tags: Mapping[str, str]) -> None:
-        self._client.capture_event(cast("Event", event_of(error, tags, self._redact)))
+        event = event_of(error, tags, self._redact)
+        if tags.get("record"):
+            self._records.add(event, tags)
+            return
+        key = (tags.get("client", ""), tags.get("state", ""), *cause_of(event))
+        if key not in self._runs:
+            self._runs.add(key)
+            self._capture(event)
+
+    def _capture(self, event: Event) -> None:
+        self._client.capture_event(cast("SentryEvent", event))
 
 
 def open_sentry(settings: Settings) -> Report:
@@ -163,8 +191,8 @@ def open_sentry(settings: Settings) -> Report:
     return _SentryReport(client, Redactor(settings.secret_values()))
 
 
-def _only_what_is_meant(event: "Event", _hint: "Hint") -> "Event":
-    return cast("Event", {name: value for name, value in event.items() if name in _SENT})
+def _only_what_is_meant(event: "SentryEvent", _hint: "Hint") -> "SentryEvent":
+    return cast("SentryEvent", {name: value for name, value in event.items() if name in _SENT})
 
 
 def _is_not_about_sending(record: logging.LogRecord) -> bool:

@@ -9,6 +9,7 @@ import click
 
 from elite_pipeline.clients import load_registry
 from elite_pipeline.demo import demo_dir
+from elite_pipeline.help_texts import taught
 from elite_pipeline.sandbox.both_sides import BothSides
 from elite_pipeline.sandbox.caller import Caller
 from elite_pipeline.sandbox.control import one_line_errors, port_option
@@ -19,7 +20,16 @@ from elite_pipeline.sandbox.togadesk.cli import open_database
 
 
 # neither takes an environment variable: in a folder with a .env that would be the real helpdesk
-@click.command("type")
+@click.command(
+    "type",
+    epilog=taught(
+        ("Let them type for two minutes", "sandbox type --client elite"),
+        (
+            "Let them be busy for half a minute",
+            "sandbox type --client wje --minutes 0.5 --per-minute 120",
+        ),
+    ),
+)
 @port_option
 @clients_option
 @click.option(

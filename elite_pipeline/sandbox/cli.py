@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from elite_pipeline.demo import demo_dir
+from elite_pipeline.help_texts import taught, taught_group
+from elite_pipeline.progress import shown_parts
 from elite_pipeline.sandbox.both_sides_cli import type_both_sides
 from elite_pipeline.sandbox.caller import Caller
 from elite_pipeline.sandbox.control import (
@@ -46,32 +46,42 @@ _data_option = click.option(
 )
 
 
-@click.group()
+@click.group(
+    epilog=taught_group(
+        ("Let people type on both sides of a running demo", "sandbox type --client elite"),
+        ("Make data for a TOGA 2 of your own", "sandbox toga2 fill"),
+        ("Have it answer", "sandbox toga2 serve"),
+    )
+)
 def sandbox() -> None:
     """Run and fill stand-ins for the outside systems, and break them on request."""
 
 
-# no docstring: a backspace, which keeps click from folding what follows, is out of place in one
-_EXAMPLES = """\b
-Examples:
-  Make data, then answer:
-    sandbox toga2 fill
-    sandbox toga2 serve
-  Change some of it:
-    sandbox toga2 edit --client elite --tickets 3 --notes 2
-  Break the next page:
-    sandbox toga2 faults add status --set status=503 --route /contacts
-  See what was asked:
-    sandbox toga2 stats
-"""
-
-
-@sandbox.group(epilog=_EXAMPLES)
+@sandbox.group(
+    epilog=taught_group(
+        ("Make data", "sandbox toga2 fill"),
+        ("Answer", "sandbox toga2 serve"),
+        ("Change some of it", "sandbox toga2 edit --client elite --tickets 3 --notes 2"),
+        (
+            "Break the next page",
+            "sandbox toga2 faults add status --set status=503 --route /contacts",
+        ),
+        ("See what was asked", "sandbox toga2 stats"),
+    )
+)
 def toga2() -> None:
     """A stand-in for TOGA 2: real HTTP on this machine, strict, with faults on request."""
 
 
-@toga2.command()
+@toga2.command(
+    epilog=taught(
+        ("Serve the demo's data", "sandbox toga2 serve"),
+        (
+            "Begin with a new file, and be slow",
+            "sandbox toga2 serve --data new.sqlite --new --latency 0.05",
+        ),
+    )
+)
 @port_option
 @_data_option
 @clients_option
@@ -128,7 +138,7 @@ def _check_data(data: Path, *, new: bool) -> None:
         )
 
 
-@toga2.command()
+@toga2.command(epilog=taught(("Show them", "sandbox toga2 credentials")))
 @clients_option
 def credentials(clients_file: Path) -> None:
     """Show how each client calls the sandbox: its uuid, API key and API secret.
@@ -143,7 +153,15 @@ def credentials(clients_file: Path) -> None:
             )
 
 
-@toga2.command()
+@toga2.command(
+    epilog=taught(
+        ("Make the demo's data", "sandbox toga2 fill"),
+        (
+            "Make ten thousand tickets of one client in a file of their own",
+            "sandbox toga2 fill --data big.sqlite --client elite --tickets 10000",
+        ),
+    )
+)
 @_data_option
 @clients_option
 @click.option("--client", "names", multiple=True, help="Which client; all of them by default.")
@@ -201,15 +219,7 @@ def _fill(
             f"{client.name} has data in {store.path} already: keep them with --keep,"
             " or remove the file to start over"
         )
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
-        progress.disable = not console.is_terminal
-        task = progress.add_task(client.name, total=sizes.total)
-
-        def advance(route: str, number: int) -> None:
-            progress.update(task, advance=number, description=f"{client.name}: {route}")
-
+    with shown_parts(client.name, sizes.total) as advance:
         end = datetime.now(UTC)
         made = generate(
             store,
@@ -218,13 +228,20 @@ def _fill(
             start=end - _PERIOD,
             end=end,
             dirty=dirty,
-            progress=advance,
+            progress=lambda route, number: advance(number, route),
             **asdict(sizes),
         )
     click.echo(f"{client.name}: " + ", ".join(f"{made[route]:,} {route}" for route in made))
 
 
-@toga2.command()
+@toga2.command(
+    epilog=taught(
+        (
+            "Change three tickets, and write two notes",
+            "sandbox toga2 edit --client elite --tickets 3 --notes 2",
+        ),
+    )
+)
 @port_option
 @clients_option
 @click.option("--client", "name", required=True, help="Whose records to edit.")
@@ -257,7 +274,13 @@ def edit(
             click.echo(line)
 
 
-@toga2.command("settings")
+@toga2.command(
+    "settings",
+    epilog=taught(
+        ("Show them", "sandbox toga2 settings"),
+        ("Make every answer take 50 ms", "sandbox toga2 settings --latency 0.05"),
+    ),
+)
 @port_option
 @click.option("--latency", type=click.FloatRange(min=0), help="Seconds per answer.")
 @click.option("--expand-lists/--no-expand-lists", default=None, help="Whether lists honour depth.")

@@ -12,6 +12,7 @@ import click
 
 from elite_pipeline.demo import DEFAULT_TOGA2_PORT
 from elite_pipeline.errors import ConfigurationError
+from elite_pipeline.help_texts import taught, taught_group
 from elite_pipeline.sandbox.caller import Caller, CallError
 from elite_pipeline.sandbox.serving.faults import Action
 from elite_pipeline.sandbox.serving.host import PortTakenError
@@ -85,12 +86,26 @@ def commands_of(
         actions: The actions that it knows.
         kinds: What is said about them.
     """
+    path = f"sandbox {system}"
 
-    @click.group()
+    @click.group(
+        epilog=taught_group(
+            ("Answer the next request with 503", f"{path} faults add status --set status=503"),
+            ("Mend everything", f"{path} faults clear"),
+        )
+    )
     def faults() -> None:
         """Break a running sandbox on request, and mend it."""
 
-    @faults.command("add", epilog=kinds)
+    examples = taught(
+        ("Answer the next request with 503", f"{path} faults add status --set status=503"),
+        (
+            "Lose the answer of every tenth write",
+            f"{path} faults add drop --method POST --forever --probability 0.1 --set takes_effect=true",
+        ),
+    )
+
+    @faults.command("add", epilog=f"{kinds}\n{examples}")
     @click.argument("kind", type=click.Choice(list(actions)))
     @port
     @click.option("--method", help="The HTTP method that it is about; any by default.")
@@ -117,7 +132,7 @@ def commands_of(
             added = Caller(port, system=system).call("POST", "/_sandbox/faults", plain)["fault"]
         click.echo(_fault_line(added))
 
-    @faults.command("list")
+    @faults.command("list", epilog=taught(("Show them", f"{path} faults list")))
     @port
     def list_faults(port: int) -> None:
         """Show the faults, and how often each has struck."""
@@ -128,7 +143,7 @@ def commands_of(
         if not found:
             click.echo("no faults")
 
-    @faults.command("clear")
+    @faults.command("clear", epilog=taught(("Mend everything", f"{path} faults clear")))
     @port
     def clear_faults(port: int) -> None:
         """Take all faults away."""
@@ -136,7 +151,12 @@ def commands_of(
             Caller(port, system=system).call("DELETE", "/_sandbox/faults")
         click.echo("no faults")
 
-    @click.command()
+    @click.command(
+        epilog=taught(
+            ("See what was asked", f"{path} stats"),
+            ("See it, and begin to count anew", f"{path} stats --reset"),
+        )
+    )
     @port
     @click.option("--reset", is_flag=True, help="Begin to count anew afterwards.")
     def stats(port: int, reset: bool) -> None:

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from elite_pipeline.clients import Client
 from elite_pipeline.ledger import DeadLetter, Waiting
+from elite_pipeline.sync.file_rows import hide_described_files
 from elite_pipeline.sync.outgoing_rows import STATES
 from elite_pipeline.sync.own_keys import OwnKey
 from elite_pipeline.sync.ticket_outcomes import Bundle, FileTarget, Pending
 from elite_pipeline.sync.ticket_rows import OWNED
+from elite_pipeline.toga2.models import Malformed, NoteFile, TicketNote
 from elite_pipeline.togadesk import Row, Tx
 
 #: Gives the dead letters of the way out, by the ids of tickets.
@@ -119,6 +121,58 @@ def keep_states_to_send(
         for name in STATES:
             if waits or name in records:
                 entry.owned[name] = rows[entry.uuid][name]
+
+
+def withdraw_described_files(tx: Tx, client_id: int, bundles: Iterable[Bundle]) -> None:
+    """Take files away from descriptions whose note became internal in TOGA 2.
+
+    There they hang on a note of their own; here under the description itself, where the customer sees
+    them as long as they stay (sync.md 10.6). What the description has besides stays.
+
+    Args:
+        tx: A transaction of the client.
+        client_id: The helpdesk's id of it.
+        bundles: Tickets as TOGA 2 has them.
+    """
+    private: dict[int, tuple[str, Sequence[NoteFile] | None]] = {}
+    for bundle in bundles:
+        notes = {note.uuid: _files_of(note) for note in bundle.notes if not note.is_external}
+        # of one that cannot be read nobody knows which files it has
+        notes |= {one.name: None for one in bundle.malformed if one.is_private}
+        private |= {
+            key.id: (uuid, notes[uuid])
+            for uuid, key in bundle.own_notes.items()
+            if key.kind == "files" and uuid in notes
+        }
+    if not private:
+        return
+    replies = {
+        row.id: row.ticketid
+        for row in tx.select("tickets_replies", ["id", "ticketid"], in_=("id", sorted(private)))
+    }
+    own = {
+        row.id
+        for row in tx.select(
+            "tickets",
+            ["id"],
+            where={"clientid": client_id},
+            in_=("id", sorted(set(replies.values()))),
+        )
+    }
+    hide_described_files(
+        tx,
+        client_id,
+        {reply: private[reply] for reply, ticket in replies.items() if ticket in own},
+    )
+
+
+def _files_of(note: TicketNote) -> Sequence[NoteFile] | None:
+    """Return a note's files; None: it has some, and nobody knows which."""
+    if not note.file_count:
+        return ()
+    if note.files is None or any(isinstance(link, Malformed) for link in note.files):
+        return None
+    return [link for link in note.files if isinstance(link, NoteFile)]
 
 
 def find_on_their_way(tx: Tx, client: Client, own: Mapping[str, OwnKey]) -> dict[str, int]:

@@ -8,6 +8,7 @@ A category that TOGA 2 renamed is renamed in the helpdesk's tickets too, which h
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -93,6 +94,55 @@ def choices_of(context: FlowContext) -> frozenset[str]:
     return frozenset(split_choices(row.options)) if row is not None else frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class TreePlan:
+    """What the client's field should offer.
+
+    Attributes:
+        tree: Paths, and what is broken.
+        categories: By uuid.
+        before: Category uuid -> the path under which it was last written.
+        listed: Category uuid -> the path under which it is to be offered.
+        renamed: Old path -> new path.
+        current: The field's row; None: there is none.
+        options: What its choices should be.
+    """
+
+    tree: Tree
+    categories: Mapping[str, TicketCategory]
+    before: Mapping[str, str]
+    listed: Mapping[str, str]
+    renamed: Mapping[str, str]
+    current: Row | None
+    options: str
+
+
+def plan_tree(context: FlowContext, records: Sequence[TicketCategory]) -> TreePlan:
+    """Return what the client's field should offer, for all categories that TOGA 2 has; only reads."""
+    categories = {category.uuid: category for category in records}
+    tree = flatten(
+        [
+            Node(category.uuid, category.name, category.parent.uuid if category.parent else None)
+            for category in categories.values()
+        ]
+    )
+    _leave_out_what_no_ticket_can_hold(context, tree)
+    before = context.ledger.category_paths()
+    current = context.togadesk.run(lambda tx: _find_row(tx, context))
+    choices = split_choices(current.options) if current is not None else []
+    listed = _listed(tree.paths, categories, frozenset(choices), before)
+    renamed = {
+        before[uuid]: path
+        for uuid, path in listed.items()
+        if uuid in before and before[uuid] != path
+    }
+    # what the tree no longer says anything about, and what people added by hand, stays a choice
+    dropped = {*listed.values(), *renamed}
+    kept = [choice for choice in choices if choice not in dropped]
+    options = CHOICE_SEPARATOR.join([*listed.values(), *kept])
+    return TreePlan(tree, categories, before, listed, renamed, current, options)
+
+
 def _write_tree(
     context: FlowContext, run: FlowRun, parsed: Parsed[TicketCategory], due: Sequence[str]
 ) -> Progress:
@@ -107,30 +157,12 @@ def _write_tree(
 
     for malformed in parsed.malformed:
         fail(malformed.name, malformed.updated, malformed.reason)
-    categories = {category.uuid: category for category in parsed.records}
-    tree = flatten(
-        [
-            Node(category.uuid, category.name, category.parent.uuid if category.parent else None)
-            for category in categories.values()
-        ]
-    )
-    _leave_out_what_no_ticket_can_hold(context, tree)
+    plan = plan_tree(context, parsed.records)
+    tree, categories, before, listed = plan.tree, plan.categories, plan.before, plan.listed
     for uuid, reason in tree.broken.items():
         fail(uuid, categories[uuid].updated, reason)
-    before = context.ledger.category_paths()
-    current = context.togadesk.run(lambda tx: _find_row(tx, context))
-    choices = split_choices(current.options) if current is not None else []
-    listed = _listed(tree.paths, categories, frozenset(choices), before)
     gone = {uuid: path for uuid, path in before.items() if uuid not in tree.paths}
-    renamed = {
-        before[uuid]: path
-        for uuid, path in listed.items()
-        if uuid in before and before[uuid] != path
-    }
-    # what the tree no longer says anything about, and what people added by hand, stays a choice
-    dropped = {*listed.values(), *renamed}
-    kept = [choice for choice in choices if choice not in dropped]
-    options = CHOICE_SEPARATOR.join([*listed.values(), *kept])
+    renamed, options = plan.renamed, plan.options
     try:
         context.togadesk.fit(TABLE, "options", options)
     except ValueDoesNotFitError as error:

@@ -34,6 +34,7 @@ class Options:
         rows_up_to: The newest row of the inbox that counts; None: all that there are.
         shows_watermark: Look at the stored watermark also where ``since`` makes it needless, for the
             result to show it: one call more, shared by all flows of a run.
+        dry_run: Read everything, write nothing anywhere, and say what would be written.
     """
 
     since: datetime | None = None
@@ -41,6 +42,7 @@ class Options:
     shows_watermark: bool = False
     sweeps: bool = True
     rows_up_to: int | None = None
+    dry_run: bool = False
 
     def __post_init__(self) -> None:
         if self.full and self.since is not None:
@@ -88,6 +90,10 @@ def _no_remarks() -> Sequence[str]:
     return ()
 
 
+def _nothing_lost() -> int:
+    return 0
+
+
 def _no_freshservice() -> "FreshserviceSide":
     raise ConfigurationError(
         "This client has no freshservice section in the registry. Add one, or switch "
@@ -95,8 +101,8 @@ def _no_freshservice() -> "FreshserviceSide":
     )
 
 
-def _ignore_failure(_flow: str, _failure: RecordFailure, _error: Exception) -> None:
-    pass
+def ignore_failure(_flow: str, _failure: RecordFailure, _error: Exception) -> None:
+    """Report a failure to nobody."""
 
 
 @dataclass(slots=True)
@@ -110,6 +116,10 @@ class FlowContext:
             flow, failure, and the error itself.
         began: Told of every flow that begins, by its name.
         remarks: Asked at a flow's end for what an operator should know of what goes on beside it.
+        log_lost: Asked at a flow's end how many calls were found missing in the call log since it was
+            asked before.
+        run_id: What the run is called by whoever started it; None: nothing.
+        who: How people know the run, when another one finds the flow's lock held.
         find_freshservice: Gives the client's Freshservice account and the inbox of its webhooks.
         clock: Seconds, monotonic.
         now: The time of day, aware: when dead letters are due. No watermark goes by it.
@@ -122,9 +132,12 @@ class FlowContext:
     ledger: Ledger
     watermarks: Watermarks
     progress: Callable[[str], None] = _ignore_progress
-    report: Callable[[str, RecordFailure, Exception], None] = _ignore_failure
+    report: Callable[[str, RecordFailure, Exception], None] = ignore_failure
     began: Callable[[str], None] = _ignore_flow
     remarks: Callable[[], Sequence[str]] = _no_remarks
+    log_lost: Callable[[], int] = _nothing_lost
+    run_id: str | None = None
+    who: str = "another run"
     find_freshservice: "Callable[[], FreshserviceSide]" = _no_freshservice
     clock: Callable[[], float] = field(default=time.perf_counter)
     now: Callable[[], datetime] = field(default=_wall_clock)

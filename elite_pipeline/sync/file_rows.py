@@ -9,9 +9,11 @@ What does not belong here: bytes (``incoming_files``).
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from elite_pipeline.sync.file_matching import Likeness, match
 from elite_pipeline.sync.long_texts import is_full_text
 from elite_pipeline.sync.ticket_outcomes import FileTarget, Pending
 from elite_pipeline.sync.wanted_files import private_tag
+from elite_pipeline.toga2.models import NoteFile
 from elite_pipeline.togadesk import Row, TextLimits, Tx, file_names
 
 TABLE = "files"
@@ -65,6 +67,45 @@ def hide_files(tx: Tx, client_id: int, replies: Mapping[int, str]) -> None:
     """
     columns = ["id", "ticketreplyid", "name", "file"]
     rows = tx.select(TABLE, columns, in_=("ticketreplyid", sorted(replies)))
+    _hide(tx, client_id, [(replies[row.ticketreplyid], row) for row in rows])
+
+
+def hide_described_files(
+    tx: Tx, client_id: int, notes: Mapping[int, tuple[str, Sequence[NoteFile] | None]]
+) -> None:
+    """Take the files of descriptions into privacy that hang on an internal note in TOGA 2.
+
+    Args:
+        tx: A transaction of the client.
+        client_id: The helpdesk's id of it.
+        notes: Id of a description's reply -> the note's uuid, and its files; None: nobody knows which,
+            and all of the description's are taken for them.
+    """
+    targets = [FileTarget(note, reply, (), was_private=True) for reply, (note, _) in notes.items()]
+    found = find_rows(tx, targets) if targets else {}
+    limits = tx.limits(TABLE, "name")
+    hidden: list[tuple[str, Row]] = []
+    for note, files in notes.values():
+        # what was hidden before stands for its file, and not what came under the description since
+        rows = sorted(
+            (row for row in found[note] if not is_full_text(row.name)),
+            key=lambda row: row.ticketreplyid != 0,
+        )
+        if files is not None:
+            there = [
+                Likeness(tagged_name(note, _real_name(row), limits), row.filesize or None)
+                for row in rows
+            ]
+            wanted = [
+                Likeness(tagged_name(note, link.file.name, limits), link.file.size)
+                for link in files
+            ]
+            rows = [rows[at] for at in match(wanted, there) if at is not None]
+        hidden += [(note, row) for row in rows if row.ticketreplyid]
+    _hide(tx, client_id, hidden)
+
+
+def _hide(tx: Tx, client_id: int, hidden: Iterable[tuple[str, Row]]) -> None:
     limits = tx.limits(TABLE, "name")
     tx.update(
         TABLE,
@@ -73,15 +114,15 @@ def hide_files(tx: Tx, client_id: int, replies: Mapping[int, str]) -> None:
                 "id": row.id,
                 "clientid": client_id,
                 "ticketreplyid": 0,
-                "name": tagged_name(
-                    replies[row.ticketreplyid],
-                    file_names.real_name(row.id, row.name, row.file),
-                    limits,
-                ),
+                "name": tagged_name(note, _real_name(row), limits),
             }
-            for row in rows
+            for note, row in hidden
         ],
     )
+
+
+def _real_name(row: Row) -> str:
+    return file_names.real_name(row.id, row.name, row.file)
 
 
 def drop_full_texts(tx: Tx, targets: Sequence[FileTarget]) -> dict[str, list[str]]:

@@ -13,6 +13,16 @@ from elite_pipeline.sync.watermarks import BEGINNING
 from elite_pipeline.toga2 import wire
 
 
+def memory_holds(remembered: str | None, stored: datetime) -> bool:
+    """Tell whether what the ledger has seen of a flow still holds.
+
+    Args:
+        remembered: The watermark that its memory belongs to, as the ledger has it.
+        stored: The watermark that is stored; an earlier one was set back by a person.
+    """
+    return remembered is not None and remembered <= wire.format_time(stored)
+
+
 class FlowRun:
     """The bookkeeping of one run of one flow: where it starts, what it counts, where it ends.
 
@@ -82,7 +92,7 @@ class FlowRun:
             remembered = self.context.ledger.watermark(self.flow)
             return remembered is not None and wire.format_time(self.options.since) >= remembered
         known, stored = self.context.ledger.watermark(self.flow), self._stored()
-        if known is not None and known <= wire.format_time(stored):
+        if memory_holds(known, stored):
             return True
         self.context.ledger.forget(self.flow)
         self.context.ledger.set_watermark(self.flow, wire.format_time(stored))

@@ -3,15 +3,17 @@
 What a flow does is in its own module; here is what is true of every one of them.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+from elite_pipeline.locks import LockHeldError, StillHeld
 from elite_pipeline.sync.category_trees import run_category_trees
 from elite_pipeline.sync.collecting import seldom_collected
 from elite_pipeline.sync.contacts import Contacts
 from elite_pipeline.sync.context import FlowContext, Options
+from elite_pipeline.sync.flow_endings import came_through, stopped
 from elite_pipeline.sync.outgoing import run_outgoing
 from elite_pipeline.sync.predefined_replies import PredefinedReplies
 from elite_pipeline.sync.reference import run_reference_flow
@@ -21,7 +23,7 @@ from elite_pipeline.sync.tickets import run_tickets
 from elite_pipeline.sync.units import Units
 
 #: Holds a lock by name, waiting for it so many seconds at most.
-Locks = Callable[[str, float], AbstractContextManager[None]]
+Locks = Callable[[str, float], AbstractContextManager[StillHeld]]
 
 
 def _run_freshservice(context: FlowContext, options: Options) -> FlowResult:
@@ -83,24 +85,104 @@ FLOWS: dict[str, Flow] = {
 LOCK_WAIT_SECONDS = 60.0
 
 
+@contextmanager
+def holding(
+    context: FlowContext, flow: str, wait_seconds: float, *, is_noted: bool = True
+) -> Iterator[StillHeld]:
+    """Keep every run of one client and flow away, whoever starts it and where.
+
+    Args:
+        context: What the run works with.
+        flow: Its name.
+        wait_seconds: How long to wait for another run.
+        is_noted: Write down who it is, for the message of the next one; a dry run writes nothing.
+
+    Yields:
+        What raises TransientError once the lock is known to be lost.
+
+    Raises:
+        LockHeldError: Another run was at it for all of ``wait_seconds``; the message says which.
+    """
+    with ExitStack() as stack:
+        lock = FLOWS[flow].locks(context)(f"{context.client.name}.{flow}", wait_seconds)
+        try:
+            still_held = stack.enter_context(lock)
+        except LockHeldError as error:
+            raise _held_by_whom(context, flow, wait_seconds, error) from error
+        if is_noted:
+            context.ledger.holders.put(flow, context.who, context.now())
+        yield still_held
+
+
+def _held_by_whom(
+    context: FlowContext, flow: str, wait_seconds: float, error: LockHeldError
+) -> LockHeldError:
+    if (holder := context.ledger.holders.of(flow)) is None:
+        return error
+    who, since = holder
+    return LockHeldError(
+        f"{context.client.name}: {flow} is under way already: {who}, since "
+        f"{since:%Y-%m-%d %H:%M:%S} UTC, and did not end within {wait_seconds:g} s. "
+        "Two runs of one client and flow never overlap, so nothing was done. The other run brings what "
+        "is new; start this one again when that has ended if it has a 'since' or is a full one."
+    )
+
+
 def run_flow(name: str, context: FlowContext, options: Options | None = None) -> FlowResult:
     """Run one flow of one client.
 
     A flow that is switched off does nothing, says so, and is not an error (``spec/sync.md`` section
-    1). Two runs of one client and flow never overlap: the second waits, and gives up as transient.
+    1). Two runs of one client and flow never overlap: the second waits, and gives up as transient; one
+    whose lock was lost stops at its next batch. That goes for a dry run too: beside a real one it would
+    plan what that is about to do.
 
     Raises:
         SystemicError, TransientError: See the flow.
     """
     if not getattr(context.client.flows, name):
         return FlowResult(client=context.client.name, flow=name, is_on=False)
-    flow = FLOWS[name]
+    flow, options = FLOWS[name], options or Options()
     context.began(name)
-    with (
-        flow.locks(context)(f"{context.client.name}.{name}", LOCK_WAIT_SECONDS),
-        seldom_collected(),
-    ):
-        if flow.tables:
-            context.togadesk.require(flow.tables)
-        result = flow.run(context, options or Options())
-    return replace(result, remarks=(*result.remarks, *context.remarks()))
+    try:
+        with (
+            holding(context, name, LOCK_WAIT_SECONDS, is_noted=not options.dry_run) as still_held,
+            _told_of_loss(context, still_held),
+            seldom_collected(),
+        ):
+            if flow.tables:
+                context.togadesk.require(flow.tables)
+            result = (
+                _rehearse(name, flow, context, options)
+                if options.dry_run
+                else flow.run(context, options)
+            )
+    except Exception as error:
+        if not options.dry_run:
+            stopped(context, name, error)
+        raise
+    result = replace(result, remarks=(*result.remarks, *context.remarks()))
+    # a dry run is none: it has carried nothing
+    return result if options.dry_run else came_through(context, result)
+
+
+def _rehearse(name: str, flow: Flow, context: FlowContext, options: Options) -> FlowResult:
+    # every other process needs nothing of it
+    from elite_pipeline.sync.dry_run import rehearse  # noqa: PLC0415 - see above
+
+    return rehearse(name, flow.run, context, options)
+
+
+@contextmanager
+def _told_of_loss(context: FlowContext, still_held: StillHeld) -> Iterator[None]:
+    """Stop a run whose lock was lost where it says how far it is: between two batches."""
+    say = context.progress
+
+    def say_if_held(text: str) -> None:
+        still_held()
+        say(text)
+
+    context.progress = say_if_held
+    try:
+        yield
+    finally:
+        context.progress = say

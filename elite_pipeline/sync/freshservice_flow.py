@@ -58,6 +58,9 @@ logger = logging.getLogger(__name__)
 
 #: Tickets that are looked up together.
 BATCH = 50
+#: Rows of the inbox that are given up together, those of one reason in one transaction: what comes in a
+#: burst comes out of one workflow, and lacks the same.
+GIVEN_UP_TOGETHER = 500
 #: A ticket that was changed so recently may be changed again within the same second, which nothing tells.
 _SAME_SECOND = timedelta(seconds=2)
 
@@ -132,7 +135,7 @@ class _FreshserviceFlow:
     def _fold(self) -> dict[int, list[int]]:
         """Return ticket -> the rows that name it, in the order in which each was named first.
 
-        Memory holds a few numbers for each row. A row that names no ticket is dead, here and now.
+        Memory holds a few numbers for each row. A row that names no ticket is dead when this returns.
         """
         inbox, action = self._side.inbox, self._side.action
         up_to = self._run.options.rows_up_to
@@ -141,15 +144,25 @@ class _FreshserviceFlow:
         hints: dict[int, list[int]] = {}
         unreadable = 0
         rows = 0
+        dead: dict[str, list[int]] = {}
+
+        def give_up() -> None:
+            for reason, ids in dead.items():
+                inbox.dead(ids, reason, self._now)
+            dead.clear()
+
         for row in inbox.take(action, up_to, self._now):
             rows += 1
             try:
                 ticket_id = ticket_named_by(row.payload)
             except PayloadError as error:
-                inbox.dead([row.id], str(error), self._now)
+                dead.setdefault(str(error), []).append(row.id)
                 unreadable += 1
+                if unreadable % GIVEN_UP_TOGETHER == 0:
+                    give_up()
                 continue
             hints.setdefault(ticket_id, []).append(row.id)
+        give_up()
         self._run.tally.add_details({"webhooks": rows, "webhooks that name no ticket": unreadable})
         if unreadable:
             self._run.tally.remark(

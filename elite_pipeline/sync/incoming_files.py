@@ -16,11 +16,12 @@ from threading import Lock
 
 from elite_pipeline.errors import PermanentError, PipelineError, SystemicError, TransientError
 from elite_pipeline.iteration import chunked
-from elite_pipeline.sync.file_matching import Likeness, match
+from elite_pipeline.sync.file_pairs import FilePairs
 from elite_pipeline.sync.file_rows import TABLE, find_rows, show_files, tagged_name
 from elite_pipeline.sync.ticket_outcomes import FileTarget
 from elite_pipeline.sync.wanted_files import WantedFile
 from elite_pipeline.toga2.client import Toga2Client
+from elite_pipeline.toga2.jobs import BREAKER_LIMIT
 from elite_pipeline.togadesk import Row, TogadeskStore, Tx, Uploads, file_names
 
 logger = logging.getLogger(__name__)
@@ -56,14 +57,23 @@ class _Missing:
 
 
 class FileWriter:
-    """Writes files of one client's messages."""
+    """Writes files of one client's messages, for one run.
+
+    So many in a row that fail for a passing reason are not so many poor files: TOGA 2 gives none, or the
+    folder takes none. The run then asks for no more of them, each waits as a dead letter, and tickets and
+    notes go on.
+    """
 
     def __init__(self, store: TogadeskStore, toga2: Toga2Client, uploads: Uploads) -> None:
         self._store = store
         self._toga2 = toga2
         self._uploads = uploads
+        self._pairs = FilePairs(store, uploads)
         self._large = Lock()
         self._is_clean = False
+        self._guard = Lock()
+        self._in_a_row = 0
+        self._given_up: str | None = None
 
     def write(self, targets: Sequence[FileTarget]) -> FileReport:
         """Write what is missing.
@@ -99,19 +109,15 @@ class FileWriter:
         missing: list[_Missing] = []
         for target in targets:
             try:
-                there = [self._likeness(target, row) for row in rows[target.note]]
+                pairs = self._pairs.of(target, rows[target.note])
             except PipelineError as error:
                 if isinstance(error, SystemicError):
                     raise
                 report.failures.setdefault(target.note, []).append((f"note {target.note}", error))
                 continue
-            wanted = [
-                Likeness(self._known_as(target, file.name), file.size) for file in target.files
+            missing += [
+                _Missing(target, pair.file, pair.row) for pair in pairs if pair.size is None
             ]
-            for file, at in zip(target.files, match(wanted, there), strict=True):
-                row = rows[target.note][at] if at is not None else None
-                if at is None or there[at].size is None:
-                    missing.append(_Missing(target, file, row))
         return missing
 
     @staticmethod
@@ -121,18 +127,6 @@ class FileWriter:
             if target.was_private and target.reply_id is not None:
                 show_files(tx, target, rows[target.note])
         return rows
-
-    def _likeness(self, target: FileTarget, row: Row) -> Likeness:
-        """Return what a row is recognised by; without a size it waits for its bytes."""
-        name = row.name
-        if target.reply_id is not None:
-            name = file_names.real_name(row.id, name, row.file)
-        size = self._uploads.size(row.file) if row.file else None
-        return Likeness(self._known_as(target, name), size)
-
-    def _known_as(self, target: FileTarget, name: str) -> str:
-        """Return what a name is compared as: one that was once made shorter for a tag is the same."""
-        return tagged_name(target.note, name, self._store.limits(TABLE, "name"))
 
     def _named(self, target: FileTarget, file: WantedFile) -> str:
         """Return a file's name as people see it."""
@@ -165,14 +159,17 @@ class FileWriter:
             if row is None:
                 return
             try:
+                self._check_worth_trying()
                 filled.append(self._carry_one(one.file, row))
             except SystemicError:
                 raise
             except PipelineError as error:
                 report.failures.setdefault(one.target.note, []).append((one.file.record, error))
+                self._take_in(error)
                 if not row.file:
                     refused.append(row.id)
             else:
+                self._take_in(None)
                 note = one.target.note
                 report.created[note] = report.created.get(note, 0) + 1
 
@@ -184,6 +181,20 @@ class FileWriter:
                 self._store.run(partial(self._fill, filled, refused))
                 filled.clear()
                 refused.clear()
+
+    def _check_worth_trying(self) -> None:
+        if self._given_up is not None:
+            raise TransientError(
+                f"it was not tried: {BREAKER_LIMIT} files in a row had failed before it; the last one: "
+                f"{self._given_up}"
+            )
+
+    def _take_in(self, error: Exception | None) -> None:
+        """Take in how a file went; once so many have failed in a row, the run tries no more."""
+        with self._guard:
+            self._in_a_row = self._in_a_row + 1 if isinstance(error, TransientError) else 0
+            if self._in_a_row >= BREAKER_LIMIT and self._given_up is None:
+                self._given_up = str(error)
 
     def _clean(self) -> None:
         """Remove, once, what runs that were killed have left half written; it is in nobody's way."""

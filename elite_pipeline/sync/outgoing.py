@@ -14,11 +14,12 @@ from functools import partial
 
 from elite_pipeline.errors import PipelineError, SystemicError, TransientError
 from elite_pipeline.iteration import chunked
-from elite_pipeline.ledger import DeadLetter, SeenVersion
+from elite_pipeline.ledger import DeadLetter
 from elite_pipeline.sync import watermarks
 from elite_pipeline.sync.context import FlowContext, Options
 from elite_pipeline.sync.flow_run import FlowRun
 from elite_pipeline.sync.outgoing_files import FileSender
+from elite_pipeline.sync.outgoing_news import changed_since, instant_of, news_among, versions_of
 from elite_pipeline.sync.outgoing_outcomes import Held, Sent, late_files
 from elite_pipeline.sync.outgoing_rows import (
     FLOW,
@@ -102,12 +103,7 @@ class _Outgoing:
 
     def send_changed(self, after: datetime | None) -> None:
         """Send what changed past the watermark."""
-        departments = self._client.monitored_department_ids
-        bound = None
-        if after is not None:
-            # what stands at the bound may be as new as what is past the watermark
-            bound = self._store.local_lower_bound(after) - timedelta(seconds=1)
-        changed = self._store.run(lambda tx: tx.changed_tickets(departments, bound))
+        changed = changed_since(self._context, after)
         self.progress.limit = self._now - self._settling
         for number, some in enumerate(chunked(changed, BATCH), start=1):
             self._send_news(some)
@@ -120,24 +116,8 @@ class _Outgoing:
     def _send_news(self, changed: Sequence[ChangedTicket]) -> None:
         """Send some tickets, but for those of which the overlap brings nothing new."""
         flow, ledger = self._run.flow, self._context.ledger
-        versions = {
-            ticket.id: SeenVersion(
-                str(ticket.id),
-                wire.format_time(self._instant(ticket.newest)),
-                f"{ticket.newest} {ticket.rows}",
-            )
-            for ticket in changed
-            if ticket.newest is not None and ticket.rows
-        }
-        known = (
-            ledger.known(flow, [one.uuid for one in versions.values()]) if self._remembers else {}
-        )
-        news = [
-            ticket
-            for ticket in changed
-            if ticket.id not in versions
-            or known.get(str(ticket.id)) != versions[ticket.id].fingerprint
-        ]
+        versions = versions_of(changed, self._store)
+        news = news_among(changed, versions, ledger if self._remembers else None)
         self._run.tally.counts["unchanged"] += len(changed) - len(news)
         if news:
             done = self._send(news)
@@ -214,8 +194,7 @@ class _Outgoing:
         return any(-_MEANWHILE <= age < self._settling for age in ages)
 
     def _instant(self, local: datetime) -> datetime:
-        # of two that a clock put back makes of it the earlier one: the watermark waits
-        return self._store.from_local(local)
+        return instant_of(local, self._store)
 
     # Sending
 

@@ -54,7 +54,7 @@ def run_reference_flow(kind: Kind[R], context: FlowContext, options: Options) ->
         TransientError: TOGA 2 or the database gave no answer, retries included; likewise.
     """
     run = FlowRun(context, flow=kind.flow, watermark=kind.watermark, options=options)
-    flow = _ReferenceFlow(kind, context, run)
+    flow = ReferenceFlow(kind, context, run)
     after = run.start()
     flow.write_due()
     if kind.waits:
@@ -84,7 +84,7 @@ def run_reference_flow(kind: Kind[R], context: FlowContext, options: Options) ->
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch(Generic[R]):
+class ReadBatch(Generic[R]):
     """Some pages, read.
 
     Attributes:
@@ -102,7 +102,7 @@ class _Batch(Generic[R]):
     glimpse: Glimpse | None = None
 
 
-class _ReferenceFlow(Generic[R]):
+class ReferenceFlow(Generic[R]):
     """One run of :func:`run_reference_flow`."""
 
     def __init__(self, kind: Kind[R], context: FlowContext, run: FlowRun) -> None:
@@ -150,20 +150,22 @@ class _ReferenceFlow(Generic[R]):
             raws = [answer for answer in answers if not isinstance(answer, PipelineError)]
             self.write_batch(self._batch([], self._parser.many(raws), []), Progress())
 
-    def parse(self, pages: Sequence[Sequence[object]]) -> _Batch[R]:
+    def parse(self, pages: Sequence[Sequence[object]]) -> ReadBatch[R]:
         """Return what some pages hold."""
         raws = [raw for page in pages for raw in page]
         uuids = [uuid for raw in raws if (uuid := uuid_of(raw)) is not None]
         unreadable = self._complete(raws)
         return self._batch(uuids, self._parser.many(raws), unreadable)
 
-    def look_ahead(self, batch: _Batch[R]) -> _Batch[R]:
+    def look_ahead(self, batch: ReadBatch[R]) -> ReadBatch[R]:
         """Return a batch with the rows that it is going to need."""
         return replace(batch, glimpse=self._ahead.glimpse(batch.records, batch.planned))
 
-    def _batch(self, uuids: list[str], parsed: Parsed[R], unreadable: list[Malformed]) -> _Batch[R]:
+    def _batch(
+        self, uuids: list[str], parsed: Parsed[R], unreadable: list[Malformed]
+    ) -> ReadBatch[R]:
         records = list({record.uuid: record for record in parsed.records}.values())
-        return _Batch(
+        return ReadBatch(
             uuids,
             records,
             [*parsed.malformed, *unreadable],
@@ -195,7 +197,7 @@ class _ReferenceFlow(Generic[R]):
                 raws.append({**answer, "_updated": part["_updated"]})
         return unreadable
 
-    def write_batch(self, batch: _Batch[R], progress: Progress) -> None:
+    def write_batch(self, batch: ReadBatch[R], progress: Progress) -> None:
         """Write a batch, and take it into account."""
         stumbles: list[Stumble] = []
 
@@ -236,7 +238,7 @@ class _ReferenceFlow(Generic[R]):
         self._run.letters.settle(stumbles, done)
         progress.add(moments.values())
 
-    def note_changes_since(self, started: datetime | None, batch: _Batch[R]) -> None:
+    def note_changes_since(self, started: datetime | None, batch: ReadBatch[R]) -> None:
         """Note whether a record may have been changed while the list was read: it comes twice then."""
         newest = max((record.updated for record in batch.records), default=None)
         # not to the second: answers are put together before they are stamped, and clocks differ

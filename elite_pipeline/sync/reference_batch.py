@@ -12,7 +12,7 @@ from typing import Any, Generic
 
 from elite_pipeline.errors import PermanentError
 from elite_pipeline.sync.reference_kinds import Kind, Lookups, R
-from elite_pipeline.sync.results import Action, Change
+from elite_pipeline.sync.results import MAX_CHANGES, Action, Change
 from elite_pipeline.togadesk import Row, TogadeskStore, Tx
 
 #: What a record's row should hold; or why the record cannot be a row.
@@ -22,6 +22,10 @@ Planned = Mapping[str, dict[str, object] | PermanentError]
 _NOTHING = Lookups()
 #: Of records that are as they were nothing is kept but their number: active ones, and others.
 _UNWRITTEN = {True: Change("", "", "unchanged"), False: Change("", "", "inactive")}
+#: And of those that were written once a result has no room for more (``MAX_CHANGES``).
+_UNDETAILED: Mapping[Action, Change] = {
+    action: Change("", "", action) for action in ("created", "updated", "adopted", "inactive")
+}
 
 
 @dataclass(slots=True)
@@ -139,6 +143,9 @@ class Batch(Generic[R]):
         self._holders = holders
         self._columns = kind.columns
         self._owned = slice(3, 3 + len(kind.owned))
+        #: What says whether a row may be written at all.
+        self._guards = ("id", *kind.extra_columns)
+        self._detailed = 0
         self.lookups = Lookups()
         self.outcomes: list[Outcome[R]] = []
         self.freed_a_key = False
@@ -196,6 +203,7 @@ class Batch(Generic[R]):
         self.outcomes, self._inserts, self._updates, self._adoptions = [], [], [], []
         self._moved, self._update_columns = [], set()
         self._claimed, self._blocked, self.freed_a_key = {}, {}, False
+        self._detailed = 0
 
     def _decide_all(
         self,
@@ -261,9 +269,18 @@ class Batch(Generic[R]):
         return own, holders
 
     def _settle(self, record: R, row: Sequence[Any], values: dict[str, object]) -> Outcome[R]:
-        if [*row[self._owned]] == [*values.values()]:
+        stood = row[self._owned]
+        if [*stood] == [*values.values()]:
             return Outcome(record, _UNWRITTEN[self._kind.is_active(record)])
-        return self._update(record, Row(zip(self._columns, row, strict=True)), values)
+        changed = tuple(
+            [
+                name
+                for name, before, after in zip(values, stood, values.values(), strict=True)
+                if before != after
+            ]
+        )
+        guards = Row(zip(self._guards, [row[0], *row[self._owned.stop :]], strict=True))
+        return self._write_changed(record, guards, values, changed)
 
     def _decide(
         self,
@@ -353,11 +370,18 @@ class Batch(Generic[R]):
         changed = tuple([name for name, value in values.items() if row[name] != value])
         if not changed:
             return Outcome(record, _UNWRITTEN[self._kind.is_active(record)])
-        if (protection := self._kind.protection(row)) is not None:
-            return Outcome(record, refusal=PermanentError(f"its row {protection}"))
-        if self._kind.key in changed:
+        outcome = self._write_changed(record, row, values, changed)
+        if outcome.refusal is None and self._kind.key in changed:
             self.freed_a_key = True
             self._moved.append((row, values))
+        return outcome
+
+    def _write_changed(
+        self, record: R, row: Row, values: dict[str, object], changed: tuple[str, ...]
+    ) -> Outcome[R]:
+        """Write a row, unless it is protected; of the row its id and the guarding columns count."""
+        if (protection := self._kind.protection(row)) is not None:
+            return Outcome(record, refusal=PermanentError(f"its row {protection}"))
         self._updates.append({"id": row["id"], **values})
         self._update_columns.update(changed)
         return self._done(record, values, "updated", changed)
@@ -369,8 +393,11 @@ class Batch(Generic[R]):
         action: Action,
         fields: tuple[str, ...] = (),
     ) -> Outcome[R]:
+        if self._detailed >= MAX_CHANGES:
+            return Outcome(record, _UNDETAILED[action])
+        self._detailed += 1
         label = str(values[self._kind.key])
-        return Outcome(record, change=Change(record.uuid, label, action, fields))
+        return Outcome(record, Change(record.uuid, label, action, fields))
 
 
 def _park(kind: Kind[R], parked: Parked, tx: Tx) -> None:

@@ -118,7 +118,11 @@ class Kind(ABC, Generic[R]):
         return str(value or "").strip().casefold()
 
     def protection(self, row: Row) -> str | None:
-        """Say why a row is never overwritten, whatever it mirrors; None: it may be."""
+        """Say why a row is never overwritten, whatever it mirrors; None: it may be.
+
+        Args:
+            row: Its id and :attr:`extra_columns`, and perhaps more.
+        """
         del row
         return None
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from elite_pipeline.errors import Kind, PipelineError
 from elite_pipeline.ledger import DeadLetter
+from elite_pipeline.planning import Plan
 
 Action = Literal["created", "updated", "adopted", "unchanged", "inactive"]
 
@@ -98,6 +99,8 @@ class FlowResult:
         seconds: Elapsed.
         changes, failures: The first of them in detail.
         remarks: What an operator should know about how this run went.
+        plan: Of a dry run, what it would have done: nothing of it was, and counts, ``watermark_after``
+            and dead letters are as they would be. None: it was no dry run.
     """
 
     client: str
@@ -123,6 +126,7 @@ class FlowResult:
     changes: tuple[Change, ...] = ()
     failures: tuple[RecordFailure, ...] = ()
     remarks: tuple[str, ...] = ()
+    plan: Plan | None = None
 
 
 class Tally:

@@ -26,6 +26,7 @@ from elite_pipeline.sync.born_here import (
     find_unmirrored,
     keep_states_to_send,
     leave_to_sender,
+    withdraw_described_files,
 )
 from elite_pipeline.sync.file_rows import count_files, find_file_targets, hide_files
 from elite_pipeline.sync.own_keys import OwnKey
@@ -153,6 +154,7 @@ class TicketBatch:
 
         Whatever else is the matter with a note or its ticket, it does not stay public (sync.md 10.6).
         """
+        withdraw_described_files(tx, self._store.client_id, self._bundles)
         private = {
             note.uuid for bundle in self._bundles for note in bundle.notes if not note.is_external
         } | {

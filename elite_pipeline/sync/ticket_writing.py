@@ -6,8 +6,9 @@ What does not belong here: reading them (``ticket_reading``), the statements of 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
-from elite_pipeline.ledger import DeadLetter, SeenVersion, Waiting
+from elite_pipeline.ledger import DeadLetter, Ledger, SeenVersion, Waiting
 from elite_pipeline.sync.category_trees import TICKETS_FLOW, choices_of
 from elite_pipeline.sync.context import FlowContext
 from elite_pipeline.sync.flow_run import FlowRun
@@ -107,14 +108,9 @@ class TicketWriter:
             bundles,
             choices_of(self._context),
             self._context.ledger.category_paths(),
-            self._outgoing_letters,
+            partial(outgoing_letters, self._context.ledger),
         )
         return self._context.togadesk.run(batch.write)
-
-    def _outgoing_letters(self, ids: Sequence[int]) -> dict[int, list[DeadLetter]]:
-        letters = self._context.ledger.dead_letters
-        found = letters.among(OUTGOING_FLOW, [entity_of(id_) for id_ in ids])
-        return {ticket_id(entity): some for entity, some in found.items()}
 
     def _in_order(self, bundles: Sequence[Bundle], *, notes_only: bool) -> list[Bundle]:
         origin = self._run.origin
@@ -128,6 +124,12 @@ class TicketWriter:
                 bundles, key=lambda bundle: (bundle.ticket.updated, bundle.ticket.uuid)
             )
         ]
+
+
+def outgoing_letters(ledger: Ledger, ids: Sequence[int]) -> dict[int, list[DeadLetter]]:
+    """Return the dead letters of the way out, by the ids of tickets."""
+    found = ledger.dead_letters.among(OUTGOING_FLOW, [entity_of(id_) for id_ in ids])
+    return {ticket_id(entity): some for entity, some in found.items()}
 
 
 def _of_notes(outcome: TicketOutcome) -> Iterator[Stumble]:

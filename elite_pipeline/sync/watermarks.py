@@ -4,7 +4,7 @@ Follows ``spec/sync.md`` section 2: read at the start of a run and written at it
 by itself, never by the wall clock, never past a record that is not handled.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from elite_pipeline.errors import ConfigurationError
@@ -28,16 +28,18 @@ TOGADESK_TICKETS = "TOGA_LAST_TICKET_INTEGRATION_DATETIME"
 #: The sweep of Freshservice: the newest ``updated_at`` of its tickets that were looked at.
 FRESHSERVICE_TICKETS = "FRESHSERVICE_LAST_TICKET_INTEGRATION_DATETIME"
 
-ALL = (
-    TICKETS,
-    TOGADESK_TICKETS,
-    FRESHSERVICE_TICKETS,
-    CONTACTS,
-    UNITS,
-    TEAMS,
-    PREDEFINED_REPLIES,
-    CATEGORY_TREES,
-)
+#: Flow -> the parameter that holds its watermark.
+OF_FLOWS: Mapping[str, str] = {
+    "contacts": CONTACTS,
+    "units": UNITS,
+    "teams": TEAMS,
+    "predefined_replies": PREDEFINED_REPLIES,
+    "category_trees": CATEGORY_TREES,
+    "toga2_to_togadesk": TICKETS,
+    "togadesk_to_toga2": TOGADESK_TICKETS,
+    "freshservice_to_toga2": FRESHSERVICE_TICKETS,
+}
+ALL = tuple(OF_FLOWS.values())
 
 
 class Watermarks:
@@ -92,6 +94,26 @@ class Watermarks:
                     )
         self._advanced[name] = to
         return to
+
+    def put(self, name: str, to: datetime) -> None:
+        """Store a watermark that a person chose, whatever is stored, be it no time at all.
+
+        Args:
+            name: The parameter.
+            to: Aware.
+
+        Raises:
+            TransientError, PermanentError, SystemicError: As the transport says.
+        """
+        value = {"value": wire.format_time(to)}
+        stored = [one for one in self._toga2.parameters([name]) if one.name == name]
+        for parameter in stored:
+            # two of one name: the earlier one counts, so none may stay behind
+            self._toga2.update(wire.PARAMETERS, parameter.uuid, value)
+        if not stored:
+            self._toga2.create(wire.PARAMETERS, {"name": name, **value})
+        self._stored = None
+        self._advanced.pop(name, None)
 
 
 def _parse(parameter: Parameter) -> datetime:

@@ -7,10 +7,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from elite_pipeline.errors import ConfigurationError, PermanentError, PermanentHttpError
 from elite_pipeline.toga2 import wire
+from elite_pipeline.toga2.file_bodies import encode_file, read_uploaded
 from elite_pipeline.transport import Transport, parse_http_date
 
 T = TypeVar("T")
@@ -77,6 +78,7 @@ class Calls:
         filters: Sequence[tuple[str, str]],
         *,
         is_timed: bool = False,
+        limit: int | None = None,
     ) -> list[object]:
         """Read the first page of what passes some filters.
 
@@ -85,6 +87,7 @@ class Calls:
             depth: Levels of relations to ask for.
             filters: As ``wire.where`` spells them.
             is_timed: Whether it may be the first of a list whose beginning is of interest.
+            limit: Records to ask for; by default a whole page.
 
         Raises:
             PermanentError: A filter is not valid Unicode.
@@ -101,7 +104,9 @@ class Calls:
             answer = self._transport.request(
                 "GET",
                 f"{self._base_url}/{resource.route}",
-                params=wire.list_params(filters, page=1, limit=self._page_size, depth=depth),
+                params=wire.list_params(
+                    filters, page=1, limit=limit or self._page_size, depth=depth
+                ),
                 parse=partial(wire.read_list, resource),
                 read_error=wire.read_error,
                 headers=self._headers,
@@ -159,9 +164,14 @@ class Calls:
     ) -> T:
         """Send fields."""
         body = json.dumps(fields).encode("utf-8")
-        return self.send(method, route, body, parse=parse, repeatable=repeatable)
+        return self._send(method, route, body, parse=parse, repeatable=repeatable)
 
-    def send(
+    def upload(self, name: str, content_type: str, source: BinaryIO, size: int) -> str:
+        """Send a file and return its uuid; as ``Toga2Client.upload``."""
+        body = encode_file(name, content_type, source, size)
+        return self._send("POST", wire.FILES.route, body, parse=read_uploaded, repeatable=False)
+
+    def _send(
         self,
         method: str,
         route: str,

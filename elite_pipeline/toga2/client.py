@@ -7,18 +7,21 @@ error, so that no error can look like an empty list.
 What does not belong here: the single request (``calls``), and how anything is spelled (``wire``).
 """
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Self, TypeVar
 
 from elite_pipeline.errors import PermanentError, PipelineError, SystemicError
+from elite_pipeline.planning import Planner
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.calls import Calls, in_address
-from elite_pipeline.toga2.file_bodies import FileContent, decode_file, encode_file, read_uploaded
+from elite_pipeline.toga2.file_bodies import FileContent, decode_file
 from elite_pipeline.toga2.jobs import Workers
-from elite_pipeline.toga2.models import Parameter, RecordParser, uuid_of
+from elite_pipeline.toga2.models import Parameter, RecordParser, updated_of, uuid_of
 from elite_pipeline.toga2.paging import iterate_pages
+from elite_pipeline.toga2.planned_calls import PlannedCalls
 from elite_pipeline.transport import Transport
 
 T = TypeVar("T")
@@ -63,6 +66,15 @@ class Toga2Client:
         self._page_size = page_size
         self._workers = Workers(max_in_flight)
 
+    def planning(self, planner: Planner) -> Self:
+        """Return a twin for a dry run: it reads, and plans what it is to write.
+
+        It works on this client's connections and threads, and need not be closed.
+        """
+        twin = copy.copy(self)
+        twin._calls = PlannedCalls(self._calls, planner)  # noqa: SLF001 - of its own kind
+        return twin
+
     @property
     def calls(self) -> int:
         """Requests sent so far, retries included."""
@@ -99,6 +111,39 @@ class Toga2Client:
             page_size=self._page_size,
             name=resource.route,
         )
+
+    def oldest_after(
+        self, resource: wire.Resource, after: datetime
+    ) -> tuple[datetime | None, datetime | None]:
+        """Ask in the smallest call there is whether something was changed after an instant.
+
+        Args:
+            resource: What to list.
+            after: Aware.
+
+        Returns:
+            The time of the oldest change after it, None where there is none; and when TOGA 2 answered,
+            by its own clock (Date), None where it does not say.
+
+        Raises:
+            TransientError, PermanentError: As the transport says.
+            SystemicError: As the transport says; or the filter on time is ignored.
+        """
+        self._calls.list_started.pop(resource.route, None)
+        filters = [wire.where("_updated", ">", wire.format_time(after))]
+        found = self._calls.page(resource, 1, filters, is_timed=True, limit=1)
+        answered = self.list_started(resource)
+        if not found:
+            return None, answered
+        oldest = updated_of(found[0])
+        if oldest is not None and oldest <= after.replace(microsecond=0):
+            raise SystemicError(
+                f"TOGA 2: the list of {resource.route} gave a record of "
+                f"{wire.format_time(oldest)}, which is not after {wire.format_time(after)}: its "
+                "filters seem to be ignored. See docs/assumptions.md, paging."
+            )
+        # one that does not say when it was changed is read, and told of, by a run
+        return oldest or after, answered
 
     def list_started(self, resource: wire.Resource) -> datetime | None:
         """Return when TOGA 2 answered the first page of the latest list, by its own clock (Date).
@@ -219,13 +264,7 @@ class Toga2Client:
                 more or fewer bytes than ``size``, and nothing was sent.
             PermanentError, SystemicError: As the transport says.
         """
-        return self._calls.send(
-            "POST",
-            wire.FILES.route,
-            encode_file(name, content_type, source, size),
-            parse=read_uploaded,
-            repeatable=False,
-        )
+        return self._calls.upload(name, content_type, source, size)
 
     def file_address(self, uuid: str) -> str:
         """Return the address that a text names a stored file by."""

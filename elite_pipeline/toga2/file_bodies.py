@@ -8,6 +8,7 @@ What does not belong here: sending (``client``), and what files mean.
 """
 
 import binascii
+import hashlib
 import json
 import re
 import secrets
@@ -72,11 +73,7 @@ def encode_file(name: str, content_type: str, source: BinaryIO, size: int) -> by
         PermanentError: The name is no valid Unicode.
         TransientError: There are more or fewer bytes than ``size``: somebody is writing the file.
     """
-    if any("\ud800" <= character <= "\udfff" for character in name + content_type):
-        raise PermanentError(
-            "A file's name or type is not valid Unicode (half of a surrogate pair); correct it in the "
-            "helpdesk."
-        )
+    _refuse_half_characters(name + content_type)
     head = json.dumps({"name": name, "contentType": content_type, "data": ""}).encode()[:-2]
     body = bytearray(len(head) + 4 * ((size + 2) // 3) + 2)
     body[: len(head)] = head
@@ -91,6 +88,27 @@ def encode_file(name: str, content_type: str, source: BinaryIO, size: int) -> by
     if source.read(1):
         raise _changing()
     return body
+
+
+def digest_file(name: str, content_type: str, source: BinaryIO, size: int) -> str:
+    """Return the SHA-256 of what :func:`encode_file` would send, in hex digits; raises the same."""
+    _refuse_half_characters(name + content_type)
+    digest, left = hashlib.sha256(), size
+    while left:
+        chunk = _read(source, min(_STEP, left))
+        left -= len(chunk)
+        digest.update(chunk)
+    if source.read(1):
+        raise _changing()
+    return digest.hexdigest()
+
+
+def _refuse_half_characters(text: str) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise PermanentError(
+            "A file's name or type is not valid Unicode (half of a surrogate pair); correct it in the "
+            "helpdesk."
+        )
 
 
 def decode_file(body: bytes) -> FileContent:

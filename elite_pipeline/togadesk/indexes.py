@@ -136,12 +136,17 @@ def additions(engine: sa.Engine) -> list[Addition]:
     """
     try:
         with engine.connect() as connection:
-            return _additions(connection)
+            return additions_on(connection)
     except sa.exc.DBAPIError as error:
         raise translate(error, url=engine.url, table=None) from None
 
 
-def _additions(connection: sa.Connection) -> list[Addition]:
+def additions_on(connection: sa.Connection) -> list[Addition]:
+    """Return the same by way of a connection that is there; a driver's errors are passed on.
+
+    Raises:
+        SchemaError: A table of the helpdesk, or a column of it, is missing.
+    """
     is_sqlite = connection.dialect.name == "sqlite"
     found = schema.read(connection, describe(connection.engine.url))
     present = _Present(connection.exec_driver_sql(_SQLITE if is_sqlite else _MYSQL))

@@ -76,6 +76,21 @@ class PackedReader:
             f"WHERE {' AND '.join(conditions)}"
         )
 
+    def can_hold(self, table: str, columns: Sequence[str]) -> bool:
+        """Tell whether a document can hold these text columns, however long their texts are."""
+        limits = [self._schema.limits(table, column) for column in columns]
+        return self._is_able and all(one.charset in _UNICODE for one in limits)
+
+    def whole(self, query: str, columns: Sequence[str]) -> str:
+        """Return the statement that packs the rows of another one.
+
+        Args:
+            query: The other one, its values written out.
+            columns: What its columns are called.
+        """
+        names = ", ".join(self._quote(column) for column in columns)
+        return f"SELECT COUNT(*), JSON_ARRAYAGG(JSON_ARRAY({names})) FROM ({query}) AS packed"
+
     @staticmethod
     def rows(count: int, document: str | bytes | None) -> list[list[object]] | None:
         """Return the rows of an answer, in no particular order; None: it was cut off."""

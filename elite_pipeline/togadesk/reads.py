@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from elite_pipeline.togadesk import changed_tickets, tables
+from elite_pipeline.togadesk import changed_tickets, tables, unsent, walks
 from elite_pipeline.togadesk.bulk import Statements, in_chunks
 from elite_pipeline.togadesk.reference_index import ReferenceIndex, key
 from elite_pipeline.togadesk.rows import ReferencedRows, Row
@@ -167,13 +167,14 @@ class Reads:
 
     def now(self) -> datetime:
         """Return the time of the server, aware, UTC, in whole seconds."""
-        clock = (
-            sa.func.datetime("now")
-            if self._sender.dialect.name == "sqlite"
-            else sa.func.utc_timestamp()
-        )
-        ((said,),) = self._sender.read(sa.select(clock), "(the server's clock)")
-        return datetime.fromisoformat(str(said)).replace(tzinfo=UTC)
+        ((said,),) = self._sender.read(sa.select(self._clock), "(the server's clock)")
+        return _instant(said)
+
+    @property
+    def _clock(self) -> sa.ColumnElement[Any]:
+        if self._sender.dialect.name == "sqlite":
+            return sa.func.datetime("now")
+        return sa.func.utc_timestamp()
 
     def first_ids(self, table: str, ticket_ids: Collection[int]) -> dict[int, int]:
         """Return the lowest id of a table's rows under each ticket that has any."""
@@ -208,6 +209,20 @@ class Reads:
         )
         return changed_tickets.ChangedTickets(self._sender.stream(query, "tickets"))
 
+    def unsent(self, departments: Sequence[int], at_or_after: datetime) -> unsent.Unsent:
+        """Return whether TOGA 2 lacks something of this client's tickets, in one statement.
+
+        Args:
+            departments: Ids of departments; tickets of others are left out.
+            at_or_after: Naive, in the helpdesk's zone; what is older does not count (see
+                ``TogadeskStore.local_lower_bound``).
+        """
+        for table in ("tickets", "tickets_replies", "comments"):
+            self._schema.require(table)
+        query = unsent.query(self._client_id, departments, at_or_after, self._clock)
+        ((now, oldest, newest),) = self._sender.read(query, "tickets")
+        return unsent.Unsent(_instant(now), oldest, newest)
+
     def highest_id(self, table: str) -> int:
         """Return the highest id in a table, 0 when it is empty."""
         declared = self._table(table)
@@ -236,6 +251,20 @@ class Reads:
             query = query.with_hint(declared, "FORCE INDEX (PRIMARY)", dialect)
         return [(row[0], row[1]) for row in self._sender.read(query, table)]
 
+    def walk(self, walk: walks.Walk, after: int, most: int) -> list[Sequence[Any]]:
+        """Return the next rows of a table of this client behind an id, by id (``walks.COLUMNS``)."""
+        query, id_ = self._walked(walk)
+        return self._steps(walk, query.where(id_ > after).order_by(id_).limit(most))
+
+    def walk_some(self, walk: walks.Walk, ids: Collection[int]) -> list[Sequence[Any]]:
+        """Return the same of those of some rows that are there, by id."""
+        query, id_ = self._walked(walk)
+        return [
+            row
+            for some in in_chunks(sorted(ids))
+            for row in self._steps(walk, query.where(id_.in_(some)).order_by(id_))
+        ]
+
     def limits(self, table: str, column: str) -> TextLimits:
         """Return what a text column can hold (see ``TogadeskStore.limits``)."""
         return self._schema.limits(table, column)
@@ -250,6 +279,18 @@ class Reads:
     def _table(self, table: str) -> sa.Table:
         self._schema.require(table)
         return tables.table(table)
+
+    def _walked(self, walk: walks.Walk) -> tuple[sa.Select[Any], sa.Column[Any]]:
+        self._schema.require(walk)
+        return walks.query(walk, self._client_id, self._sender.dialect.name)
+
+    def _steps(self, walk: walks.Walk, query: sa.Select[Any]) -> list[Sequence[Any]]:
+        columns, declared = walks.COLUMNS[walk], tables.table(walk)
+        texts = [name for name in columns if name in declared.c and name not in walks.NO_TEXTS]
+        rows = self._sender.read_packed(query, columns, walk, texts)
+        if self._sender.dialect.name != "sqlite" or "digest" not in columns:
+            return list(rows)
+        return [(*row[:-1], walks.digest_of(row[-1])) for row in rows]
 
     def _own(self, query: sa.Select[Any], declared: sa.Table) -> sa.Select[Any]:
         if not tables.is_client_scoped(declared):
@@ -284,6 +325,11 @@ class Reads:
         if missing and self._references.top_up(self, table, may_be_own=may_be_own):
             read(missing)
         return list(rows.values())
+
+
+def _instant(said: object) -> datetime:
+    """Return what the server's clock says, which is in UTC."""
+    return datetime.fromisoformat(str(said)).replace(tzinfo=UTC)
 
 
 def _by_id(rows: Iterable[Row]) -> list[Row]:

@@ -120,6 +120,10 @@ class ReferenceIndex:
         """Delete the file."""
         self._file.close()
 
+    def spill_at_once(self) -> None:
+        """Keep the references of a table from the first lookup on: there will be many."""
+        self._spill_after = 0
+
     def scan_is_due(self, table: str) -> bool:
         """Return whether the next lookup may read the whole table, and count it."""
         if table in self._seen:

@@ -98,6 +98,11 @@ class Schema:
             self._checked.add(table)
         return found
 
+    def has(self, table: str, *columns: str) -> bool:
+        """Tell whether a table is there, also one that is not declared, with some columns."""
+        found = self._tables.get(table.lower(), {})
+        return bool(found) and all(column.lower() in found for column in columns)
+
     def limits(self, table: str, column: str) -> TextLimits:
         """Return what a text column can hold; ``KeyError`` when the column holds no text."""
         limits = self.require(table)[column.lower()].limits

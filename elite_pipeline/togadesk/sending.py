@@ -8,6 +8,7 @@ statements (``bulk``, ``packed``).
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -60,7 +61,7 @@ class Sender:
         self, declared: sa.Table, columns: Sequence[str], where: Mapping[str, object]
     ) -> Sequence[Sequence[Any]]:
         """Return the values of ``columns`` of rows whose columns have some values, by id."""
-        return self.read(_query(declared, columns, where), declared.name)
+        return self.read(query_of(declared, columns, where), declared.name)
 
     def read_in(
         self,
@@ -80,8 +81,29 @@ class Sender:
             if (rows := self._packed.rows(count, document)) is not None:
                 return rows
         name, values = in_
-        query = _query(declared, columns, where).where(declared.c[name].in_(values))
+        query = query_of(declared, columns, where).where(declared.c[name].in_(values))
         return self.read(query, declared.name)
+
+    def read_packed(
+        self, query: sa.Select[Any], columns: Sequence[str], table: str, texts: Sequence[str]
+    ) -> Sequence[Sequence[Any]]:
+        """Return the rows of a query by its first column, an id; packed where that can be done.
+
+        Args:
+            query: Whose columns are called ``columns``.
+            columns: Likewise.
+            table: Whose texts it brings.
+            texts: Those of its columns that hold texts as they are in ``table``.
+        """
+        if self._packed.can_hold(table, texts):
+            compiled = query.compile(dialect=self.dialect, compile_kwargs={"literal_binds": True})
+            with self._sending("read", table):
+                text = self._packed.whole(str(compiled), columns)
+                count, document = tuple(self._as_it_is(text).one())
+            # one that is longer than the server makes documents comes as it is
+            if (rows := self._packed.rows(count, document)) is not None:
+                return sorted(rows, key=itemgetter(0))
+        return self.read(query, table)
 
     def write(self, statement: sa.Delete, table: str) -> int:
         """Send a statement that writes; return how many rows it matched."""
@@ -108,6 +130,11 @@ class Sender:
     @contextmanager
     def _sending(self, kind: Literal["read", "write"], table: str) -> Iterator[None]:
         self._count(kind)
+        with self._translated(table):
+            yield
+
+    @contextmanager
+    def _translated(self, table: str) -> Iterator[None]:
         try:
             yield
         except sa.exc.DBAPIError as error:
@@ -120,9 +147,10 @@ class Sender:
             ) from None
 
 
-def _query(
+def query_of(
     declared: sa.Table, columns: Sequence[str], where: Mapping[str, object]
 ) -> sa.Select[Any]:
+    """Return what reads ``columns`` of rows whose columns have some values, by id."""
     query = sa.select(*(declared.c[name] for name in columns)).order_by(declared.c.id)
     for name, value in where.items():
         query = query.where(declared.c[name] == value)

@@ -94,6 +94,7 @@ class TogadeskStore:
         self._sleep = sleep
         self._rng = rng or random.Random()
         self._texts = Statements(engine.dialect)
+        self._spill_after = spill_after
         self._references = ReferenceIndex(spill_after)
         self._schema: Schema | None = None
         self._limits: dict[tuple[str, str], tuple[TextLimits, int]] = {}
@@ -114,6 +115,10 @@ class TogadeskStore:
     def close(self) -> None:
         """Delete what the store keeps on disk; the engine stays open."""
         self._references.close()
+
+    def expect_many_lookups(self) -> None:
+        """Prepare for lookups by reference all over: none of them reads a whole table more than once."""
+        self._references.spill_at_once()
 
     # Transactions
 
@@ -168,16 +173,17 @@ class TogadeskStore:
 
     def _attempt(self, work: Callable[[Tx], T]) -> T:
         with self._translated(), self._engine.connect() as connection, connection.begin():
-            return work(
-                Tx(
-                    connection,
-                    client_id=self.client_id,
-                    schema=self._read_schema(connection),
-                    references=self._references,
-                    statements=self._texts,
-                    count=self.statements.add,
-                )
-            )
+            return work(self._transaction(connection))
+
+    def _transaction(self, connection: sa.Connection) -> Tx:
+        return Tx(
+            connection,
+            client_id=self.client_id,
+            schema=self._read_schema(connection),
+            references=self._references,
+            statements=self._texts,
+            count=self.statements.add,
+        )
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
@@ -291,13 +297,14 @@ class TogadeskStore:
 
     # Locks
 
-    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[None]:
+    def lock(self, name: str, wait_seconds: float) -> AbstractContextManager[locks.StillHeld]:
         """Hold a lock of this name, against every process that uses the same database.
 
-        It is given back by itself when the process dies.
+        It is given back by itself when the process dies. What it gives raises TransientError once it is
+        known to be lost.
 
         Raises:
-            TransientError: It was not free within ``wait_seconds``.
+            LockHeldError: It was not free within ``wait_seconds``.
         """
         url = self._engine.url
         keeper = locks.Keeper(

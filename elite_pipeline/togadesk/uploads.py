@@ -71,8 +71,8 @@ class Uploads:
             TransientError: The disk is full, or failed.
             PermanentError: The folder is missing or cannot be written to, or the name is none.
         """
-        name = _plain(stored)
-        temporary = b".elite-pipeline-%s.part" % secrets.token_hex(16).encode()
+        name = plain_name(stored)
+        temporary = temporary_name(secrets.token_hex(16)).encode()
         with self._opened() as folder:
             with self._translated(stored):
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -112,7 +112,7 @@ class Uploads:
             PermanentError: It is not there, is no plain file of the folder, or may not be read.
             TransientError: The disk failed.
         """
-        name = _plain(stored, file_id)
+        name = plain_name(stored, file_id)
         with self._opened() as folder, self._translated(stored, file_id):
             # not to wait for the writer of a pipe that somebody put there
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -133,7 +133,7 @@ class Uploads:
             PermanentError: The folder is missing or may not be read, or the name is none.
             TransientError: The disk failed.
         """
-        name = _plain(stored)
+        name = plain_name(stored)
         with self._opened() as folder, self._translated(stored):
             try:
                 found = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -148,7 +148,7 @@ class Uploads:
             PermanentError: The folder is missing or cannot be written to, or the name is none.
             TransientError: The disk failed.
         """
-        name = _plain(stored)
+        name = plain_name(stored)
         with (
             self._opened() as folder,
             self._translated(stored),
@@ -168,16 +168,24 @@ class Uploads:
         """
         removed = 0
         with self._opened() as folder, self._translated("a temporary file"):
-            with os.scandir(folder) as entries:
-                found = [entry for entry in entries if _TEMPORARY.fullmatch(entry.name)]
-            for entry in found:
+            for name in self._left_behind(folder, older_than_seconds):
                 # another process may clean up at the same time
                 with suppress(FileNotFoundError):
-                    written = entry.stat(follow_symlinks=False).st_mtime
-                    if self._clock() - written > older_than_seconds:
-                        os.unlink(entry.name, dir_fd=folder)
-                        removed += 1
+                    os.unlink(name, dir_fd=folder)
+                    removed += 1
         return removed
+
+    def _left_behind(self, folder: int, older_than_seconds: float) -> list[str]:
+        """Return the files that nobody writes any more."""
+        left: list[str] = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if _TEMPORARY.fullmatch(entry.name):
+                    with suppress(FileNotFoundError):
+                        written = entry.stat(follow_symlinks=False).st_mtime
+                        if self._clock() - written > older_than_seconds:
+                            left.append(entry.name)
+        return left
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
@@ -236,14 +244,23 @@ class Uploads:
         )
 
 
+def temporary_name(digits: str) -> str:
+    """Return a hidden name that :meth:`Uploads.clean` knows; ``digits``: 32 hexadecimal ones."""
+    return f".elite-pipeline-{digits}.part"
+
+
 def _write_all(target: int, chunk: bytes) -> None:
     rest = memoryview(chunk)
     while rest:
         rest = rest[os.write(target, rest) :]
 
 
-def _plain(stored: str, file_id: int | None = None) -> bytes:
-    """Return a name of a file in the folder, and of nothing else, in the folder's bytes."""
+def plain_name(stored: str, file_id: int | None = None) -> bytes:
+    """Return a name of a file in the folder, and of nothing else, in the folder's bytes.
+
+    Raises:
+        PermanentError: It is none.
+    """
     if not stored or stored in {".", ".."} or any(character in stored for character in "/\\\0"):
         raise PermanentError(
             f"File {_called(stored, file_id)} has a name that is none in the uploads folder: correct "

@@ -52,16 +52,17 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """Return ``text`` without secrets."""
-        # Searching for plain text is many times quicker than for a pattern, and most text has none.
+        # Searching for plain text is many times quicker than for a pattern, and for one character many
+        # times quicker still; most text has none.
         there = [secret.pattern for secret in self._secrets if secret.may_be_in(text)]
         if there:
             text = re.sub("|".join(there), REDACTED, text)
-        if "://" in text or ":\\/" in text:
+        if "/" in text and ("://" in text or ":\\/" in text):
             text = _URL_PASSWORD.sub(rf"\1:{REDACTED}@", text)
         lowered = text.lower()
         if "basic" in lowered or "bearer" in lowered:
             text = _AUTHORIZATION.sub(rf"\1 {REDACTED}", text)
-        if any(mark in lowered for mark in _OPENERS):
+        if ("=" in text or "%" in text) and any(mark in lowered for mark in _OPENERS):
             text = _SIGNATURE.sub(rf"\1{REDACTED}", text)
         if "eyJ" in text:
             text = _JSON_WEB_TOKEN.sub(REDACTED, text)

@@ -6,13 +6,14 @@ calls says which address, which credentials, and whether repeating the call is h
 What does not belong here: how a system spells its requests (``toga2``, ``freshservice``).
 """
 
+import copy
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, TypeVar, cast
+from typing import Generic, Self, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
@@ -101,6 +102,7 @@ class Transport:
         self._clock = clock
         self._budget: RateBudget = budget or Unlimited()
         self._on_exchange = on_exchange
+        self._only_reads = False
         self._count = 0
         self._count_lock = threading.Lock()
         self._session = requests.Session()
@@ -123,6 +125,12 @@ class Transport:
         """Close the pooled connections."""
         self._session.close()
         self._budget.close()
+
+    def reading(self) -> Self:
+        """Return a twin on the same connections that sends nothing but GET; it counts for itself."""
+        twin = copy.copy(self)
+        twin._only_reads = True  # noqa: SLF001 - of its own kind
+        return twin
 
     def request(
         self,
@@ -157,6 +165,8 @@ class Transport:
             SystemicError: Credentials refused, or the host cannot be reached.
         """
         what = f"{method} {urlsplit(url).path}"
+        if self._only_reads and method != "GET":
+            raise AssertionError(f"a dry run must not send {what}")
         for attempt in range(1, self._retry.attempts + 1):
             last = attempt == self._retry.attempts
             error: PipelineError

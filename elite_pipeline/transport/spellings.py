@@ -24,7 +24,8 @@ class Spellings:
 
     Attributes:
         pattern: Matches it, however it is spelled.
-        parts: What is in every one of its spellings.
+        parts: What is in every one of its spellings, the longest first: it is the quickest to look for,
+            and the most seldom there.
         most_chars: As many characters as it can have.
     """
 
@@ -41,7 +42,8 @@ class Spellings:
             for char in text
         )
         others = len(text) - sum(map(len, parts))
-        return cls(pattern, tuple(parts), len(text) + others * _MOST_CHARS)
+        quickest = tuple(sorted(parts, key=len, reverse=True))
+        return cls(pattern, quickest, len(text) + others * _MOST_CHARS)
 
     def may_be_in(self, text: str) -> bool:
         """Whether it is worth looking for."""

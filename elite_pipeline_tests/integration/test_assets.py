@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from elite_pipeline.definitions import build_definitions
+from elite_pipeline.defs import resources
 from elite_pipeline.demo import demo_credentials
 from elite_pipeline.sandbox.toga2 import Toga2Sandbox
 from elite_pipeline.settings import Settings
@@ -377,3 +378,100 @@ def test_a_call_log_that_is_down_is_told_of_in_the_run_and_fails_nothing(
     (missing,) = [text for text in said if "missing in the call log" in text]
     assert "CLIENT_LOGS_DATABASE_URL" in missing
     assert "log-password" not in "".join(said)
+
+
+def test_long_run_says_in_its_log_how_far_it_is(
+    run: Run, systems: Systems, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # long enough to say something is every run here
+    monkeypatch.setattr(resources, "PROGRESS_SECONDS", 0)
+    desk = Desk(systems)
+    desk.note(desk.ticket(contact={"uuid": desk.contact("ada@example.com")}))
+
+    result = run("everything")
+
+    said = [
+        entry.user_message
+        for entry in instance.all_logs(result.run_id)
+        if entry.level == logging.INFO and "looked at" in entry.user_message
+    ]
+    assert "contacts: 1 records looked at" in said
+    assert "tickets: 1 looked at" in said
+
+
+class TestDryRun:
+    def test_asset_is_observed_and_not_materialized(
+        self, run: Run, systems: Systems, instance: dg.DagsterInstance
+    ) -> None:
+        """Neither its latest materialization nor its checks may say that something was carried."""
+        desk = Desk(systems)
+        desk.note(desk.ticket(contact={"uuid": desk.contact("ada@example.com")}))
+
+        done = run("everything", dry_run=True)
+
+        assert done.success
+        assert not done.get_asset_materialization_events()
+        assert not done.get_asset_check_evaluations()
+        assert desk.count("people") == desk.count("tickets") == 0
+        assert {request.method for request in systems.toga2.requests} == {"GET"}
+        observed = observations(done)
+        # also the steps behind one that has materialized nothing
+        assert {"contacts", "ticket_deltas"} <= {key.path[-1] for key in observed}
+        contacts = observed[dg.AssetKey(["togadesk", "contacts"])]
+        assert contacts.partition == "elite"
+        shown = contacts.metadata
+        assert str(shown["dry run"].value).startswith("Nothing was written anywhere. A run would")
+        assert shown["created (dry run)"].value == 1
+        assert "created" not in shown
+        assert shown["watermark would move to"].value == "2026-06-10 08:00:00 UTC"
+        assert [row.data for row in table_of(shown, "would do")] == [
+            {"system": "TOGA 2", "what": "parameters", "action": "create", "number": "1"},
+            {"system": "TOGaDesk", "what": "people", "action": "create", "number": "1"},
+        ]
+        fields = {row.data["field"]: row.data for row in table_of(shown, "field by field")}
+        assert fields["email"] == {
+            "system": "TOGaDesk", "what": "people", "action": "create", "record": "new people 1",
+            "field": "email", "now": "", "then": "ada@example.com",
+        }  # fmt: skip
+        for key in observed:
+            assert instance.get_latest_materialization_event(key) is None
+
+    def test_flow_that_is_switched_off_is_not_materialized_either(self, run: Run) -> None:
+        done = run("everything", "wje", dry_run=True)
+        assert done.success
+        assert not done.get_asset_materialization_events()
+
+    def test_real_run_afterwards_is_a_materialization(self, run: Run, systems: Systems) -> None:
+        Desk(systems).contact("ada@example.com")
+        run("everything", dry_run=True)
+        done = run("everything")
+        assert done.success
+        assert done.get_asset_materialization_events()
+        assert Desk(systems).count("people") == 1
+
+    def test_failure_of_a_record_is_told_and_no_dead_letter(
+        self, run: Run, systems: Systems, instance: dg.DagsterInstance
+    ) -> None:
+        systems.toga2_store.create("elite", "contacts", {"firstName": "No", "lastName": "Mail"})
+        done = run("everything", dry_run=True)
+        shown = observations(done)[dg.AssetKey(["togadesk", "contacts"])].metadata
+        assert shown["failed (dry run)"].value == 1
+        assert {row.data["what"] for row in table_of(shown, "would do")} >= {"dead letters"}
+        with systems.open() as context:
+            assert context.ledger.dead_letters.counts().waiting == 0
+
+
+def observations(done: dg.ExecuteInProcessResult) -> dict[dg.AssetKey, dg.AssetObservation]:
+    """Return what a run has observed, by asset."""
+    observed = [
+        event.asset_observation_data.asset_observation
+        for event in done.all_events
+        if event.event_type_value == "ASSET_OBSERVATION"
+    ]
+    return {one.asset_key: one for one in observed}
+
+
+def table_of(shown: Any, name: str) -> Any:
+    """Return the rows of a table of metadata."""
+    assert isinstance(shown[name], dg.TableMetadataValue)
+    return shown[name].records

@@ -145,6 +145,18 @@ def test_the_latest_are_shown_and_not_more_than_asked_for(log: LogDatabase, call
     assert routes(calls("--client", "elite", "--limit", "2")) == ["/r7", "/r8"]
 
 
+def test_programs_get_a_document_a_line(log: LogDatabase, calls: Calls) -> None:
+    fill(log, {"route": "/v2/a"}, {"route": "/v2/b", "responseCode": None})
+
+    documents = [
+        json.loads(line) for line in calls("--client", "elite", "--json").stdout.splitlines()
+    ]
+
+    assert [one["address"] for one in documents] == ["/v2/a", "/v2/b"]
+    assert documents[1]["status"] is None
+    assert datetime.fromisoformat(documents[0]["sent"]).tzinfo is not None
+
+
 def test_since_leaves_out_what_is_older(log: LogDatabase, calls: Calls) -> None:
     fill(log, *({} for _ in range(5)))
     for since in ("2026-06-10 12:03:00", "2026-06-10T07:03:00-05:00"):

@@ -1,5 +1,6 @@
 """The command line as a child process: what an operator sees, and the exit status."""
 
+import json
 import os
 import subprocess
 import sys
@@ -99,6 +100,44 @@ def test_since_starts_from_a_chosen_watermark(command: Command, systems: Systems
     command("sync", "elite", "toga2_to_togadesk", "--since", "2026-06-10 12:00:00")
 
     assert desk.tickets("subject") == [("New",)]
+
+
+def test_dry_run_shows_what_it_would_do_and_does_nothing(
+    command: Command, systems: Systems, toga2: Toga2Sandbox, tmp_path: Path
+) -> None:
+    """On the first day, with nothing of the pipeline's own there yet."""
+    desk = Desk(systems)
+    desk.note(desk.ticket("Printer [bold]\x1b[31m"))
+    files = sorted(tmp_path.rglob("*"))
+
+    done = command("sync", "elite", "contacts", "toga2_to_togadesk", "--dry-run")
+
+    assert done.returncode == 0, done.stderr
+    assert "Dry run: nothing was written anywhere" in done.stdout
+    assert "contacts: would write nothing" in done.stdout
+    assert "toga2_to_togadesk: would do" in done.stdout
+    assert "new tickets 1" in done.stdout
+    assert "Printer [bold]" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert done.stdout.rstrip().endswith("Nothing of this was done.")
+    assert desk.count("tickets") == 0
+    assert {request.method for request in toga2.requests} == {"GET"}
+    made = {path.name for path in {*tmp_path.rglob("*")}.difference(files)}
+    assert {name for name in made if not name.endswith((".lock", "-wal", "-shm"))} == set()
+
+
+def test_dry_run_as_json_is_for_programs(command: Command, systems: Systems) -> None:
+    Desk(systems).contact("ada@example.com")
+
+    done = command("sync", "elite", "contacts", "--dry-run", "--json")
+
+    (document,) = map(json.loads, done.stdout.splitlines())
+    assert (document["flow"], document["dry_run"], document["created"]) == ("contacts", True, 1)
+    assert {
+        "system": "TOGaDesk", "what": "people", "action": "create", "number": 1,
+    } in document["plan"]["counts"]  # fmt: skip
+    (person,) = [one for one in document["plan"]["effects"] if one["what"] == "people"]
+    assert {"name": "email", "old": None, "new": "ada@example.com"} in person["fields"]
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,15 @@ def test_what_was_written_elsewhere_does_not_steer_the_terminal(
         assert "[red]no[/red]" in done.output
 
 
+def test_programs_are_shown_one_as_the_list_has_it(command: Command, ledger: Ledger) -> None:
+    letter = fail(ledger, "t-1", record="file 45")
+
+    shown = json.loads(command("show", letter.id[:8], "--json").output)
+
+    assert shown == json.loads(command("list", "--json").output)
+    assert shown["record"] == "file 45"
+
+
 def test_show_tells_all_and_what_to_do(command: Command, ledger: Ledger) -> None:
     letter = fail(ledger, "t-1", record="file 45", updated=PAST - timedelta(days=1))
 

@@ -107,7 +107,7 @@ class TestHelp:
     @pytest.mark.parametrize(
         ("arguments", "line"),
         [
-            ((), "    sandbox toga2 stats"),
+            ((), "    elite-pipeline sandbox toga2 stats"),
             (("faults", "add"), "  delay             seconds=2"),
         ],
     )

@@ -217,23 +217,93 @@ def test_error_is_told_once_of_each_record_and_once_of_a_run(
 
     assert [(one.get("record"), one["kind"], one["state"]) for one in collector.tags()] == [
         ("note 1", "permanent", "failed"),
-        ("note 2", "permanent", "failed"),
         ("note 1", "permanent", "parked"),
         (None, "systemic", "run failed"),
         (None, "unforeseen", "run failed"),
+        # note 2, told with its cause when all are known
+        (None, "permanent", "failed"),
     ]
-    assert collector.events[3]["fingerprint"] == ["elite", "contacts", "SystemicError"]
-    assert collector.events[4]["fingerprint"] == ["elite", "contacts", "ZeroDivisionError"]
+    assert collector.events[2]["fingerprint"] == ["elite", "contacts", "SystemicError"]
+    assert collector.events[3]["fingerprint"] == ["elite", "contacts", "ZeroDivisionError"]
+    assert collector.events[4]["extra"] == {"first record": "note 1", "further records": "note 2"}
 
 
-def test_hundreds_that_wait_at_the_end_all_arrive(
+def failed(report: Report, message: str, record: str, flow: str = "contacts") -> None:
+    report.record_failed(
+        PermanentError(message), client="elite", flow=flow, record=record, kind="permanent"
+    )
+
+
+def test_records_that_fail_for_one_reason_are_two_messages_however_many_they_are(
+    collector: Collector, open_report: Callable[[], Report]
+) -> None:
+    with closing(open_report()) as report:
+        for number in range(3000):
+            failed(
+                report,
+                f"ticket {number}: 'subject {number}' has {number} characters",
+                f"u-{number}",
+            )
+        failed(report, "another reason", "u-1")
+        failed(report, "ticket 1: 'subject' has 1 characters", "u-1", flow="units")
+        report.close()
+
+    first, other, elsewhere, rest = collector.events
+    assert first["tags"]["record"] == "u-0"
+    assert "extra" not in first
+    assert (other["tags"]["record"], elsewhere["tags"]["flow"]) == ("u-1", "units")
+    # grouped with the first of its cause, and counted
+    assert rest["fingerprint"] == first["fingerprint"]
+    assert rest["exception"] == first["exception"]
+    assert rest["event_id"] != first["event_id"]
+    assert rest["tags"]["further records"] == "2999"
+    assert "record" not in rest["tags"]
+    names = rest["extra"]["further records"]
+    assert names.startswith("u-1, u-2, u-3, ")
+    assert names.endswith("u-50, and 2949 more")
+
+
+def test_causes_of_a_flow_are_bounded(
     collector: Collector, open_report: Callable[[], Report]
 ) -> None:
     with closing(open_report()) as report:
         for number in range(300):
-            report(PermanentError("no"), {"client": "elite", "record": str(number)})
+            failed(report, f"{'x' * (number + 1)} fails in its own way", f"u-{number}")
 
-    assert [one["record"] for one in collector.tags()] == [str(number) for number in range(300)]
+    told = [event["tags"].get("record") for event in collector.events]
+    assert told == [*(f"u-{number}" for number in range(21)), None]
+    assert collector.events[-1]["tags"]["further records"] == "279"
+
+
+def test_what_stops_several_flows_of_a_run_is_told_once(
+    collector: Collector, open_report: Callable[[], Report]
+) -> None:
+    with closing(open_report()) as report:
+        for flow in ("contacts", "units", "teams"):
+            with pytest.raises(SystemicError), report.run("elite", flow):
+                raise SystemicError("TOGA 2 is down")
+        with pytest.raises(SystemicError), report.run("elite", "teams"):
+            raise SystemicError("another reason")
+        with pytest.raises(SystemicError), report.run("wje", "teams"):
+            raise SystemicError("TOGA 2 is down")
+
+    assert [(one["client"], one["flow"]) for one in collector.tags()] == [
+        ("elite", "contacts"),
+        ("elite", "teams"),
+        ("wje", "teams"),
+    ]
+
+
+def test_hundreds_that_wait_at_the_end_all_arrive(
+    collector: Collector, open_report: Callable[[], Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # that the end waits is what counts here, not how busy the machine is
+    monkeypatch.setattr(sentry, "FLUSH_SECONDS", 60.0)
+    with closing(open_report()) as report:
+        for number in range(300):
+            report(PermanentError("no"), {"client": str(number), "record": "u-1"})
+
+    assert [one["client"] for one in collector.tags()] == [str(number) for number in range(300)]
 
 
 def test_sentry_that_does_not_answer_holds_nobody_up(
@@ -243,7 +313,7 @@ def test_sentry_that_does_not_answer_holds_nobody_up(
     collector.answers.clear()
     with closing(open_report()) as report:
         for number in range(50):
-            report(PermanentError("no"), {"client": "elite", "record": str(number)})
+            report(PermanentError("no"), {"client": str(number), "record": "u-1"})
 
     # the end was reached while the first was still without an answer
     assert not collector.answers.is_set()

@@ -7,8 +7,9 @@ import pytest
 from elite_pipeline.sandbox.toga2 import Drop, Status
 from elite_pipeline.sync.long_texts import full_text
 from elite_pipeline.sync.wanted_files import private_tag
+from elite_pipeline.toga2.jobs import BREAKER_LIMIT
 from elite_pipeline_tests.support.note_files import attach, bring, shown, there
-from elite_pipeline_tests.support.systems import Systems
+from elite_pipeline_tests.support.systems import QUICK, Systems
 from elite_pipeline_tests.support.tickets import Desk, at
 from elite_pipeline_tests.support.typing import Typist
 
@@ -137,6 +138,33 @@ class TestIntoTheHelpdesk:
         assert bring(systems).dead_letters.waiting == 0
         assert sorted(name for name, _, _ in shown(systems)) == ["a.png", "b.png"]
         assert lost in {"a.png", "b.png"}
+
+    @ONE_KIND
+    def test_files_that_toga2_does_not_give_are_not_all_tried_in_vain(
+        self, systems: Systems, desk: Desk
+    ) -> None:
+        count = 4 * BREAKER_LIMIT
+        for number in range(count // 4):
+            note = desk.note(desk.ticket(f"Ticket {number}"), f"<p>Note {number}</p>")
+            for name in "abcd":
+                attach(desk, note, f"{number}{name}.png", f"{number}{name}".encode())
+        systems.clients["elite"] = one_at_a_time(systems)
+        systems.toga2.faults.add(Status(500), method="GET", route="/files/{uuid}", times=None)
+        systems.toga2.reset_stats()
+
+        result = bring(systems)
+
+        asked = [one for one in systems.toga2.requests if one.route == "/files/{uuid}"]
+        assert len(asked) == BREAKER_LIMIT * QUICK.attempts
+        # each is a dead letter, which says why; tickets and notes go on, and no row without bytes stays
+        assert (result.failed, result.dead_letters.waiting) == (count, count)
+        assert len([one for one in result.failures if "it was not tried" in one.reason]) > 0
+        assert len(desk.replies()) == 2 * count // 4
+        assert shown(systems) == []
+        systems.toga2.faults.clear()
+        systems.later = at(10) - at(0)
+        assert bring(systems).dead_letters.waiting == 0
+        assert len(shown(systems)) == count
 
     @ONE_KIND
     def test_missing_folder_is_a_dead_letter_per_file(self, systems: Systems, desk: Desk) -> None:

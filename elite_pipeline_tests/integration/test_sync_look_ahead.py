@@ -106,7 +106,7 @@ def _second_is_seen_first(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
     second = threading.Event()
     glimpse: Callable[..., Glimpse | None] = LookAhead.glimpse
-    write: Callable[..., None] = reference._ReferenceFlow.write_batch
+    write: Callable[..., None] = reference.ReferenceFlow.write_batch
 
     def counted(self: LookAhead[Contact], *arguments: Sequence[object]) -> Glimpse | None:
         found = glimpse(self, *arguments)
@@ -120,7 +120,7 @@ def _second_is_seen_first(monkeypatch: pytest.MonkeyPatch) -> None:
         write(*arguments)
 
     monkeypatch.setattr(LookAhead, "glimpse", counted)
-    monkeypatch.setattr(reference._ReferenceFlow, "write_batch", held_back)
+    monkeypatch.setattr(reference.ReferenceFlow, "write_batch", held_back)
 
 
 def in_pairs(systems: Systems) -> FlowResult:
@@ -191,13 +191,13 @@ def test_an_unforeseen_error_while_looking_ahead_stops_nothing(
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, edit: Callable[[], object]) -> None:
     """Let people do something between the look ahead and the write."""
-    write: Callable[..., None] = reference._ReferenceFlow.write_batch
+    write: Callable[..., None] = reference.ReferenceFlow.write_batch
 
     def edited(*arguments: object) -> None:
         edit()
         write(*arguments)
 
-    monkeypatch.setattr(reference._ReferenceFlow, "write_batch", edited)
+    monkeypatch.setattr(reference.ReferenceFlow, "write_batch", edited)
 
 
 def test_one_who_became_an_administrator_meanwhile_is_not_adopted(

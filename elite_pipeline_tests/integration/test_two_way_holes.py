@@ -295,3 +295,39 @@ class TestFiles:
         public = [content for _, message, content in shown(typist.systems) if message]
         assert b"secret" not in public
         assert_quiet(typist)
+
+    @pytest.mark.parametrize("is_readable", [True, False], ids=["readable", "malformed"])
+    def test_files_of_a_description_follow_their_note_into_privacy(
+        self, typist: Typist, desk: Desk, touching: bool, is_readable: bool
+    ) -> None:
+        systems = typist.systems
+        _, first = typist.ticket(description="<p>See</p>")
+        typist.upload(first, "plan.png", b"plan")
+        typist.upload(first, "plan.png", b"older plan")
+        typist.send()
+        bring(systems)
+        typist.upload(first, "own.txt", b"never sent")
+        (note,) = typist.raw_notes()
+        desk.change(desk.notes_route, note["uuid"], 300, isExternal=False)
+        if not is_readable:
+            now = systems.toga2_store.get(typist.client, desk.notes_route, note["uuid"])
+            spoilt = {**now, "authorName": {"x": 1}}
+            systems.toga2_store.put_raw(typist.client, desk.notes_route, spoilt)
+            (made,) = typist.made()
+            desk.change(desk.tickets_route, made["uuid"], 301, subject="Changed too")
+        bring(systems)
+        public = [content for _, message, content in shown(systems) if message]
+        assert public == ([b"never sent"] if is_readable else [])
+        assert sorted(content for _, _, content in shown(systems)) == [
+            b"never sent", b"older plan", b"plan",
+        ]  # fmt: skip
+        if not is_readable:
+            return
+        assert [row[0] for row in desk.comments()] == [note["uuid"]]
+        assert_quiet(typist)
+        assert len(shown(systems)) == 3
+        desk.change(desk.notes_route, note["uuid"], 400, isExternal=True)
+        bring(systems)
+        assert all(message for _, message, _ in shown(systems))
+        assert_quiet(typist)
+        assert len(shown(systems)) == 3

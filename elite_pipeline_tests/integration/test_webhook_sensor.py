@@ -11,21 +11,14 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
-from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.definitions.sensor_definition import SensorType
-from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
-from dagster._core.scheduler.instigation import (
-    InstigatorState,
-    InstigatorStatus,
-    SensorInstigatorData,
-)
 from dagster._core.test_utils import create_run_for_test
 
-from elite_pipeline.defs.schedules import lane_tags
-from elite_pipeline.defs.sensors import ROWS_TAG, WEBHOOK_INBOX, webhook_inbox
-from elite_pipeline.errors import ConfigurationError
+from elite_pipeline.defs.cursors import MistypedCursorError
+from elite_pipeline.defs.lanes import lane_tags
+from elite_pipeline.defs.webhook_sensor import ROWS_TAG, WEBHOOK_INBOX, webhook_inbox
 from elite_pipeline.inbox import Inbox, Webhook
 from elite_pipeline.settings import Settings
+from elite_pipeline_tests.support.sensors import sensor_state
 from elite_pipeline_tests.support.waiting import wait_until
 
 CLIENT = """
@@ -140,11 +133,11 @@ def test_cursor_that_a_person_sets_during_a_tick_counts(
     finish(inbox, *rows)
     inbox.set_furthest(rows[-1])
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        state = sensor_state(str(rows[-1]))
+        state = sensor_state(WEBHOOK_INBOX, str(rows[-1]))
         instance.add_instigator_state(state)
         hint(inbox, "off")
         with ticking(watching, instance, inbox, cursor=str(rows[-1])) as end:
-            instance.update_instigator_state(sensor_state(str(rows[0])))
+            instance.update_instigator_state(sensor_state(WEBHOOK_INBOX, str(rows[0])))
     assert [one.status for one in inbox.after(0, 3)] == ["DONE", "PENDING", "PENDING"]
     assert list(asked(end.result())) == ["elite"]
 
@@ -163,15 +156,6 @@ def ticking(
         end = pool.submit(sensor, context)
         wait_until(lambda: end.done() or inbox.furthest() != before, "a look into the inbox")
         yield end
-
-
-def sensor_state(cursor: str) -> InstigatorState:
-    """Return what the daemon keeps of the sensor."""
-    origin = RemoteRepositoryOrigin(
-        RegisteredCodeLocationOrigin("elite_pipeline"), "__repository__"
-    ).get_instigator_origin(WEBHOOK_INBOX)
-    data = SensorInstigatorData(cursor=cursor, sensor_type=SensorType.STANDARD)
-    return InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, data)
 
 
 def test_rows_of_others_are_left_alone(tick: Tick, inbox: Inbox) -> None:
@@ -225,7 +209,7 @@ def test_mistyped_cursor_fails_the_tick_and_moves_nothing(
     tick: Tick, inbox: Inbox, typed: str
 ) -> None:
     finish(inbox, hint(inbox))
-    with pytest.raises(ConfigurationError, match="nothing was moved"):
+    with pytest.raises(MistypedCursorError, match="nothing was moved"):
         tick(typed)
     assert [one.status for one in inbox.after(0, 10)] == ["DONE"]
 

@@ -221,6 +221,23 @@ class Hands:
         return datetime.now(UTC) + self.later
 
 
+def writes(desk: ServiceDesk) -> list[Any]:
+    """Return the requests that wrote into TOGA 2."""
+    return [one for one in desk.systems.toga2.requests if one.method != "GET"]
+
+
+def assert_quiet(desk: ServiceDesk) -> None:
+    """Telling of every ticket again changes nothing anywhere (sync.md 10.3, 10.10)."""
+    before = desk.state()
+    for ticket in desk.tickets():
+        desk.hint(int(ticket["c_eliteTicketId"]))
+    desk.systems.toga2.reset_stats()
+    result = desk.sync()
+    assert writes(desk) == []
+    assert result.failed == 0
+    assert desk.state() == before
+
+
 def _unlinked(text: str | None) -> str:
     """A text without the addresses of stored files, which are other ones each time."""
     return re.sub(r"/files/[0-9a-f-]{36}", "/files/…", text or "")

@@ -77,6 +77,7 @@ class Systems:
         uploads_dir: The helpdesk's folder of files.
         later: How far ahead the clock is by which dead letters are due; each run is a second later than
             the one before it.
+        stopped_at: Where that clock stands still but for ``later``; None: it goes.
         reported: What the engine reported as failed: flow, failure, error.
     """
 
@@ -85,6 +86,7 @@ class Systems:
     ledger_url: str
     uploads_dir: Path
     later: timedelta = timedelta()
+    stopped_at: datetime | None = None
     clients: dict[str, Client] = field(
         default_factory=lambda: {name: demo_client(name) for name in ("elite", "wje")}
     )
@@ -114,7 +116,7 @@ class Systems:
                     toga2=toga2,
                     togadesk=store,
                     find_uploads=lambda: Uploads(self.uploads_dir),
-                    now=lambda: datetime.now(UTC) + self.later,
+                    now=lambda: (self.stopped_at or datetime.now(UTC)) + self.later,
                     ledger=ledger,
                     watermarks=Watermarks(toga2),
                     report=lambda *failure: self.reported.append(failure),

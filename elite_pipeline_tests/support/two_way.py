@@ -4,8 +4,6 @@ First comes an earlier state, in which both sides agree; then people edit on bot
 back to right after those edits, as often as a test likes. What comes of it: ``end_states``.
 """
 
-import shutil
-import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from elite_pipeline.sync.flows import run_flow
 from elite_pipeline.sync.results import FlowResult
 from elite_pipeline_tests.support.child_runs import FLOWS, Run, one_at_a_time
 from elite_pipeline_tests.support.note_files import attach
+from elite_pipeline_tests.support.snapshots import Snapshot
 from elite_pipeline_tests.support.systems import Systems
 from elite_pipeline_tests.support.tickets import Desk
 from elite_pipeline_tests.support.typing import Typist
@@ -27,7 +26,6 @@ from elite_pipeline_tests.support.typing import Typist
 BACKWARDS = ("contacts", "togadesk_to_toga2", "toga2_to_togadesk")
 #: What the sync writes of the helpdesk here.
 TABLES = ("people", "tickets", "tickets_replies", "comments", "tickets_history", "files")
-_RECORDS = ("records", "lookups", "contents")
 
 
 @dataclass
@@ -82,46 +80,17 @@ class TwoWay:
         typist.upload(reply, "image001.png", b"second")
         typist.comment(ticket, "<p>Between us</p>")
         typist.reply(1, "<p>Is it plugged in?</p>", status="Answered")
-        self._take_down()
+        self._snapshot.take_down()
 
     # Putting back
 
-    def _take_down(self) -> None:
-        for name in TABLES:
-            self.systems.helpdesk.execute(f"CREATE TABLE earlier_{name} AS SELECT * FROM {name}")
-        shutil.copytree(self.systems.uploads_dir, self.folder / "uploads before")
-        shutil.copyfile(self._ledger, self.folder / "ledger before")
-        with sqlite3.connect(self.systems.toga2_store.path) as connection:
-            connection.execute("VACUUM INTO ?", (str(self.folder / "toga2 before"),))
-        connection.close()
-
     @property
-    def _ledger(self) -> Path:
-        return Path(self.systems.ledger_url.removeprefix("sqlite:///"))
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(self.systems, self.folder, TABLES)
 
     def put_back(self) -> None:
         """Put everything back to where the run under test begins."""
-        systems = self.systems
-        with systems.helpdesk.engine.begin() as connection:
-            for name in TABLES:
-                connection.exec_driver_sql(f"DELETE FROM {name}")
-                connection.exec_driver_sql(f"INSERT INTO {name} SELECT * FROM earlier_{name}")
-        shutil.rmtree(systems.uploads_dir)
-        shutil.copytree(self.folder / "uploads before", systems.uploads_dir)
-        for leftover in self._ledger.parent.glob(f"{self._ledger.name}-*"):
-            leftover.unlink()
-        shutil.copyfile(self.folder / "ledger before", self._ledger)
-        connection_ = sqlite3.connect(systems.toga2_store.path, isolation_level=None)
-        connection_.execute("ATTACH ? AS earlier", (str(self.folder / "toga2 before"),))
-        connection_.execute("BEGIN IMMEDIATE")
-        for name in _RECORDS:
-            connection_.execute(f"DELETE FROM main.{name}")
-            connection_.execute(f"INSERT INTO main.{name} SELECT * FROM earlier.{name}")
-        connection_.execute("COMMIT")
-        connection_.close()
-        systems.toga2.faults.clear()
-        systems.toga2.reset_stats()
-        systems.later = timedelta()
+        self._snapshot.put_back()
 
     # Running
 

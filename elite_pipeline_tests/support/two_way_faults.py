@@ -33,7 +33,7 @@ FAULTS = (
 WAYS_OUT: tuple[tuple[type, str], ...] = (
     (Sender, "write_rows"),
     (Sender, "write"),
-    (Calls, "send"),
+    (Calls, "_send"),
     (Calls, "page"),
     (Uploads, "write"),
     (LedgerDatabase, "begin"),

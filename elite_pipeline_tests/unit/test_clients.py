@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
+from elite_pipeline.checks_entry import ChecksEntry
 from elite_pipeline.clients import Registry, load_registry, parse_registry
 from elite_pipeline.errors import ConfigurationError
 
@@ -60,6 +61,13 @@ def test_what_is_not_given_has_the_documented_default() -> None:
     assert client.environment_prefix == "COMPASS_USA"
     assert client.status_map["IN_PROGRESS"] == "In Progress"
     assert client.priority_map["URGENT"] == "High"
+    assert client.checks == ChecksEntry()
+    assert client.checks.watermark_lag_minutes == 60
+
+
+def test_a_check_can_be_switched_off_alone() -> None:
+    checks = registry(elite=entry(checks={"quiet_hours": None})).get("elite").checks
+    assert checks == ChecksEntry(quiet_hours=None)
 
 
 def test_what_is_given_is_what_counts() -> None:
@@ -134,6 +142,12 @@ def test_what_is_given_is_what_counts() -> None:
             "expected text, and it is empty.",
         ),
         ({"flows__freshservice_to_toga2": True}, "flows.freshservice_to_toga2", "switch the flow"),
+        ({"checks": {"quiet_hours": 0}}, "checks.quiet_hours", "a whole number, at least 1."),
+        ({"checks": {"quiet_hours": PASTED}}, "checks.quiet_hours", "expected a whole number."),
+        ({"checks": {"call_log_losses": -1}}, "checks.call_log_losses", "at least 0."),
+        ({"checks": {"lag": 5}}, "checks.lag", "unknown field"),
+        ({"checks": {"inbox_age_minutes": 1e9}}, "checks.inbox_age_minutes", "at most 527040."),
+        ({"checks": PASTED}, "checks", "expected a section"),
     ],
 )
 def test_a_mistake_names_client_field_and_what_was_expected(

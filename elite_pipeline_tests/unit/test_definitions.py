@@ -47,10 +47,14 @@ def _description(definitions: dg.Definitions) -> dict[str, Any]:
             for schedule in sorted(repository.schedule_defs, key=lambda one: one.name)
         },
         "sensors": {
-            sensor.name: {"job": sensor.job_name, "status": sensor.default_status.value}
+            sensor.name: {"job": _job_of(sensor), "status": sensor.default_status.value}
             for sensor in sorted(repository.sensor_defs, key=lambda one: one.name)
         },
     }
+
+
+def _job_of(sensor: dg.SensorDefinition) -> str | None:
+    return sensor.job_name if sensor.targets else None
 
 
 def _settings(tmp_path: Path, text: str) -> Settings:
@@ -65,6 +69,13 @@ GOOD = """
     togadesk: {client_id: 11, ticket_department_id: 1}
     custom_field_prefix: c_good
 """
+
+GOOD_SCHEDULES = {
+    "good_tickets",
+    "good_reference_data",
+    "good_reference_data_in_full",
+    "housekeeping",
+}
 
 
 def test_names_are_what_they_were(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -83,7 +94,7 @@ def test_schedules_of_a_real_registry_are_off_until_somebody_switches_them_on(
 
     schedules = build_definitions(settings).get_repository_def().schedule_defs
 
-    assert {schedule.name for schedule in schedules} == {"good_tickets", "good_reference_data"}
+    assert {schedule.name for schedule in schedules} == GOOD_SCHEDULES
     assert {schedule.default_status for schedule in schedules} == {dg.DefaultScheduleStatus.STOPPED}
 
 
@@ -110,7 +121,7 @@ def test_client_with_a_name_that_cannot_be_one_takes_nobody_down(
     definitions = build_definitions(settings)
 
     names = {one.name for one in definitions.get_repository_def().schedule_defs}
-    assert names == {"good_tickets", "good_reference_data"}
+    assert names == GOOD_SCHEDULES
     assert "expected a name" in caplog.text
 
 

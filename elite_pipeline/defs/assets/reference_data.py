@@ -9,6 +9,7 @@ from elite_pipeline.defs.assets import sources
 from elite_pipeline.defs.assets.syncing import SyncResult, sync_partition
 from elite_pipeline.defs.checks import no_dead_letters
 from elite_pipeline.defs.config import SyncConfig
+from elite_pipeline.defs.lanes import BULK_POOL
 from elite_pipeline.defs.resources import ClientSystems
 
 TOGADESK = "togadesk"
@@ -67,6 +68,10 @@ _MIRRORS = (
 )
 
 
+#: All of them.
+REFERENCE_DATA_ASSETS = tuple(mirror.key for mirror in _MIRRORS)
+
+
 def reference_data_assets(
     partitions: dg.PartitionsDefinition[str],
 ) -> list[dg.AssetsDefinition]:
@@ -83,6 +88,7 @@ def _mirror_asset(mirror: _Mirror, partitions: dg.PartitionsDefinition[str]) -> 
         description=mirror.description,
         group_name=GROUP,
         kinds={"mysql"},
+        pool=BULK_POOL,
         partitions_def=partitions,
         check_specs=[no_dead_letters(mirror.key, partitions)],
     )

@@ -2,10 +2,14 @@
 
 A failed record is shown, logged and fails the asset's check, and the run goes on. A flow that stops
 fails its step with one message; only what may heal by itself is worth a retry.
+
+A dry run observes its asset and does not materialize it: neither its freshness nor its checks nor its
+latest materialization may say that something was carried.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import dagster as dg
 
@@ -51,7 +55,9 @@ def _sync(
     from elite_pipeline.defs.metadata import result_metadata  # noqa: PLC0415 - see above
 
     try:
-        options = config.further(read_options(config.since, full=config.full))
+        options = config.further(
+            read_options(config.since, full=config.full, dry_run=config.dry_run)
+        )
     except ChoiceError as error:
         # no failure of a system, and so of none of the three kinds
         raise dg.Failure(
@@ -86,6 +92,35 @@ def _sync(
         context.log.info("%s: %s: %s", client, flow, remark)
     if not result.is_on:
         context.log.info("%s: %s is switched off in the registry; nothing was done", client, flow)
+    if options.dry_run:
+        context.log_event(
+            dg.AssetObservation(
+                context.asset_key,
+                description=f"Dry run of {flow} for {client}: nothing was written anywhere.",
+                partition=client,
+                metadata=result_metadata(result),
+            )
+        )
+        # Dagster takes what an asset's body yields as well as what it returns
+        return cast("SyncResult", _unmarked_outputs(context.assets_def))
     return dg.MaterializeResult(
         metadata=result_metadata(result), check_results=[no_dead_letters_result(result)]
     )
+
+
+def _unmarked_outputs(
+    asset: dg.AssetsDefinition,
+) -> "Iterator[dg.MaterializeResult[None] | dg.Output[None]]":
+    """Yield the outputs by which the steps behind this one are run, and no events of the asset.
+
+    An output that is not given at all would have those steps skipped. Neither a materialization nor the
+    result of a check comes with them.
+    """
+    # what Dagster itself marks the outputs with whose events the body has logged
+    from dagster._core.definitions.source_asset import (  # noqa: PLC0415 - a dry run alone needs it
+        SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION,
+    )
+
+    yield dg.MaterializeResult(metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
+    for check in asset.check_specs_by_output_name:
+        yield dg.Output(None, check)

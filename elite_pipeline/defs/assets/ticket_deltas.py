@@ -6,6 +6,7 @@ from elite_pipeline.defs.assets import reference_data, sources
 from elite_pipeline.defs.assets.syncing import SyncResult, sync_partition
 from elite_pipeline.defs.checks import no_dead_letters
 from elite_pipeline.defs.config import FreshserviceConfig, SyncConfig
+from elite_pipeline.defs.lanes import BULK_POOL
 from elite_pipeline.defs.resources import ClientSystems
 
 TOGADESK_TICKET_DELTAS = dg.AssetKey([reference_data.TOGADESK, "ticket_deltas"])
@@ -39,6 +40,7 @@ def ticket_delta_assets(partitions: dg.PartitionsDefinition[str]) -> list[dg.Ass
             "tickets_history, files, and the uploads folder)."
         ),
         group_name=TO_TOGADESK,
+        pool=BULK_POOL,
         kinds={"mysql"},
         partitions_def=partitions,
         check_specs=[no_dead_letters(TOGADESK_TICKET_DELTAS, partitions)],
@@ -66,6 +68,7 @@ def ticket_delta_assets(partitions: dg.PartitionsDefinition[str]) -> list[dg.Ass
             "repair orders, their notes, and files). Each exactly once: notes carry the key of their row."
         ),
         group_name=TO_TOGA2,
+        pool=BULK_POOL,
         kinds={"api"},
         partitions_def=partitions,
         check_specs=[no_dead_letters(TOGA2_TICKET_DELTAS, partitions)],

@@ -18,6 +18,7 @@ from elite_pipeline.demo import (
     demo_webhook_secret,
     webhooks_port,
 )
+from elite_pipeline.help_texts import taught, taught_group
 from elite_pipeline.sandbox.caller import Caller
 from elite_pipeline.sandbox.control import (
     FAULT_KINDS,
@@ -43,22 +44,6 @@ _set_option = click.option(
     "--set", "values", multiple=True, metavar="NAME=VALUE", help="What to change."
 )
 
-# no docstring: a backspace, which keeps click from folding what follows, is out of place in one
-_EXAMPLES = """\b
-Examples:
-  Answer, and tell the demo's receiver of changes:
-    sandbox freshservice serve
-  Let people work for two minutes, or do fifty things at once:
-    sandbox freshservice traffic --client elite
-    sandbox freshservice traffic --client elite --burst 50
-  Lose some webhooks, break others:
-    sandbox freshservice webhooks --client elite --set lost=0.1 --set broken=0.1
-  Refuse one ticket:
-    sandbox freshservice faults add status --set status=403 --route /tickets/7
-  See what arrived, and the most in a minute:
-    sandbox freshservice accounts
-"""
-
 _MORE_KINDS = FAULT_KINDS.replace(
     "  delay ",
     "  malformed-attachment  index=0 changes={\"id\":null}: one attachment is spoiled\n"
@@ -67,12 +52,38 @@ _MORE_KINDS = FAULT_KINDS.replace(
 )  # fmt: skip
 
 
-@click.group(epilog=_EXAMPLES)
+@click.group(
+    epilog=taught_group(
+        ("Answer, and tell the demo's receiver of changes", "sandbox freshservice serve"),
+        ("Let people work for two minutes", "sandbox freshservice traffic --client elite"),
+        (
+            "Let them do fifty things at once",
+            "sandbox freshservice traffic --client elite --burst 50",
+        ),
+        (
+            "Lose some webhooks, break others",
+            "sandbox freshservice webhooks --client elite --set lost=0.1 --set broken=0.1",
+        ),
+        (
+            "Refuse one ticket",
+            "sandbox freshservice faults add status --set status=403 --route /tickets/7",
+        ),
+        ("See what arrived, and the most in a minute", "sandbox freshservice accounts"),
+    )
+)
 def freshservice() -> None:
     """A stand-in for Freshservice: real HTTP on this machine, strict, with faults on request."""
 
 
-@freshservice.command()
+@freshservice.command(
+    epilog=taught(
+        ("Answer for the demo", "sandbox freshservice serve"),
+        (
+            "Answer as the smallest plan does, and tell nobody",
+            "sandbox freshservice serve --plan starter --webhooks-to ''",
+        ),
+    )
+)
 @_port_option
 @clients_option
 @click.option(
@@ -121,7 +132,7 @@ def serve(
             stopped.wait()
 
 
-@freshservice.command()
+@freshservice.command(epilog=taught(("Show them", "sandbox freshservice credentials")))
 @clients_option
 def credentials(clients_file: Path) -> None:
     """Show the API key of each client's account, and the secret of its webhooks.
@@ -136,7 +147,7 @@ def credentials(clients_file: Path) -> None:
             )
 
 
-@freshservice.command()
+@freshservice.command(epilog=taught(("Start over", "sandbox freshservice reset --client elite")))
 @_port_option
 @_account_option
 def reset(port: int, name: str) -> None:
@@ -146,7 +157,15 @@ def reset(port: int, name: str) -> None:
     click.echo(f"{name}: no tickets")
 
 
-@freshservice.command()
+@freshservice.command(
+    epilog=taught(
+        ("Let them work for two minutes", "sandbox freshservice traffic --client elite"),
+        (
+            "Let them do fifty things at once",
+            "sandbox freshservice traffic --client elite --burst 50",
+        ),
+    )
+)
 @_port_option
 @_account_option
 @click.option(
@@ -188,7 +207,7 @@ def traffic(
     click.echo(f"{name}: {done} things done.")
 
 
-@freshservice.command()
+@freshservice.command(epilog=taught(("Show them", "sandbox freshservice accounts")))
 @_port_option
 def accounts(port: int) -> None:
     """Show each account: its plan, what arrived, the most in any minute, and its webhooks."""
@@ -201,7 +220,18 @@ def accounts(port: int) -> None:
                 click.echo(f"  {key}: {_spelled(value)}")
 
 
-@freshservice.command()
+@freshservice.command(
+    epilog=taught(
+        (
+            "Lose some, break others",
+            "sandbox freshservice webhooks --client elite --set lost=0.1 --set broken=0.1",
+        ),
+        (
+            "Send them elsewhere",
+            "sandbox freshservice webhooks --client elite --set url=http://127.0.0.1:9000/webhook/elite",
+        ),
+    )
+)
 @_port_option
 @_account_option
 @_set_option
@@ -216,7 +246,10 @@ def webhooks(port: int, name: str, values: tuple[str, ...]) -> None:
     click.echo(f"{name}: {_spelled(found['webhooks'])}")
 
 
-@freshservice.command("expire-links")
+@freshservice.command(
+    "expire-links",
+    epilog=taught(("Do it", "sandbox freshservice expire-links --client elite")),
+)
 @_port_option
 @_account_option
 def expire_links(port: int, name: str) -> None:
@@ -226,7 +259,16 @@ def expire_links(port: int, name: str) -> None:
     click.echo(f"{name}: all links have expired")
 
 
-@freshservice.command("settings")
+@freshservice.command(
+    "settings",
+    epilog=taught(
+        ("Show them", "sandbox freshservice settings"),
+        (
+            "Make every answer take 50 ms",
+            "sandbox freshservice settings --set latency_seconds=0.05",
+        ),
+    ),
+)
 @_port_option
 @_set_option
 def change_settings(port: int, values: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from click.core import ParameterSource
 
 from elite_pipeline.errors import PipelineError
+from elite_pipeline.help_texts import taught, taught_group
 from elite_pipeline.sandbox.togadesk.database import Shape, create_database
 from elite_pipeline.sandbox.togadesk.seed import HelpdeskClient, seed_helpdesk
 from elite_pipeline.sandbox.togadesk.typing_people import Activity, TypingPeople
@@ -79,12 +80,28 @@ def _as_given(message: str) -> str:
     return message if source is ParameterSource.ENVIRONMENT else message.replace(SETTING, "--url")
 
 
-@click.group()
+@click.group(
+    epilog=taught_group(
+        ("Make one in a file", "sandbox togadesk create --url sqlite:///desk.sqlite"),
+        ("Fill it", "sandbox togadesk seed --url sqlite:///desk.sqlite"),
+    )
+)
 def togadesk() -> None:
     """A stand-in for TOGaDesk's database and uploads folder."""
 
 
-@togadesk.command()
+@togadesk.command(
+    epilog=taught(
+        (
+            "Make it in a file, with a folder for files",
+            "sandbox togadesk create --url sqlite:///desk.sqlite --uploads uploads",
+        ),
+        (
+            "Make it look like an old installation, on a server",
+            "sandbox togadesk create --url mysql+pymysql://user:password@host/desk --shape legacy",
+        ),
+    )
+)
 @_URL
 @click.option(
     "--shape",
@@ -109,7 +126,15 @@ def create(url: str, shape: Shape, indexes: bool, uploads: Path | None) -> None:
         uploads.mkdir(parents=True, exist_ok=True)
 
 
-@togadesk.command()
+@togadesk.command(
+    epilog=taught(
+        ("Add two tenants' rows", "sandbox togadesk seed --url sqlite:///desk.sqlite"),
+        (
+            "Add one tenant's",
+            "sandbox togadesk seed --url sqlite:///desk.sqlite --client 7:Acme:4,5",
+        ),
+    )
+)
 @_URL
 @click.option(
     "--client",
@@ -128,7 +153,15 @@ def seed(url: str, clients: tuple[HelpdeskClient, ...], seed: int) -> None:
     click.echo(f"{added} rows added.")
 
 
-@togadesk.command("type")
+@togadesk.command(
+    "type",
+    epilog=taught(
+        (
+            "Answer five times",
+            "sandbox togadesk type --url sqlite:///desk.sqlite --client-id 1 --departments 1 --replies 5",
+        ),
+    ),
+)
 @_URL
 @click.option("--client-id", type=int, required=True, help="The helpdesk's id of the client.")
 @click.option(

@@ -22,7 +22,8 @@ from dagster import DagsterRunStatus
 from elite_pipeline.clients import Registry
 from elite_pipeline.defs import jobs
 from elite_pipeline.defs.assets.ticket_deltas import FRESHSERVICE_TICKET_DELTAS
-from elite_pipeline.defs.schedules import (
+from elite_pipeline.defs.cursors import cursor_now, refusing_what_is_mistyped
+from elite_pipeline.defs.lanes import (
     LANE_TAG,
     UNDER_WAY,
     clients_with_freshservice,
@@ -84,7 +85,7 @@ def webhook_inbox(
 
     @dg.sensor(
         name=WEBHOOK_INBOX,
-        job=jobs.FRESHSERVICE,
+        job_name=jobs.FRESHSERVICE.name,
         minimum_interval_seconds=_INTERVAL,
         default_status=(
             dg.DefaultSensorStatus.RUNNING if is_demo else dg.DefaultSensorStatus.STOPPED
@@ -100,15 +101,16 @@ def webhook_inbox(
         from elite_pipeline.inbox.watch import look, parse_cursor  # noqa: PLC0415 - see above
 
         clients = _by_action(registry)
-        # a mistyped one fails the tick, and stays: whoever typed it must see it
         written = context.cursor
-        cursor = parse_cursor(written)
+        with refusing_what_is_mistyped():
+            cursor = parse_cursor(written)
         until = time.monotonic() + looks_on_seconds
         with _open(settings) as (inbox, office):
             while True:
                 # the daemon writes the tick's cursor over what a person sets meanwhile
-                if (typed := _cursor_now(context.instance, written)) != written:
-                    written, cursor = typed, parse_cursor(typed)
+                if (typed := cursor_now(context.instance, WEBHOOK_INBOX, written)) != written:
+                    with refusing_what_is_mistyped():
+                        written, cursor = typed, parse_cursor(typed)
                 now = datetime.now(UTC)
                 seen = look(inbox, cursor, clients, now)
                 cursor = seen.cursor
@@ -131,19 +133,6 @@ def webhook_inbox(
         )
 
     return sensor
-
-
-def _cursor_now(instance: dg.DagsterInstance, before: str | None) -> str | None:
-    """Return the sensor's cursor as it stands; ``before``, where no daemon keeps one."""
-    if instance.schedule_storage is None:
-        return before
-    # schedules are among them; they have no cursor
-    kept = [
-        getattr(state.instigator_data, "cursor", None)
-        for state in instance.all_instigator_state()
-        if state.instigator_name == WEBHOOK_INBOX
-    ]
-    return kept[0] if len(kept) == 1 else before
 
 
 def _work(

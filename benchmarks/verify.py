@@ -1,0 +1,66 @@
+"""Comparing two sides that are equal: its time beside reading both of them, and its memory."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from benchmarks.data import NOTES, make_tickets
+from benchmarks.surroundings import Surroundings, Tell, run_contestant
+from benchmarks.table import Figure, ratio
+
+#: One of so many tickets has a file.
+FILE_EVERY = 50
+_OTHER = "reading both sides whole"
+
+
+def measure_verify(here: Surroundings, *, count: int, rounds: int, tell: Tell) -> Iterator[Figure]:
+    """Measure with ``count`` tickets; the peak of memory also with a tenth of them."""
+    times: defaultdict[str, list[float]] = defaultdict(list)
+    peaks: dict[int, int] = {}
+    for size in (count // 10, count):
+        path = here.folder / "verify.sqlite"
+        uploads = here.folder / f"uploads-{size}"
+        uploads.mkdir()
+        tell(f"verify: making {size:,} tickets")
+        make_tickets(path, size, file_every=FILE_EVERY)
+        with here.toga2(path) as toga2, here.helpdesk() as desk:
+            given = {**desk.for_engine, "toga2_url": toga2.url, "uploads_dir": str(uploads)}
+            tell(f"verify: bringing {size:,} tickets into the helpdesk")
+            run_contestant("engine", {**given, "flow": "contacts"})
+            run_contestant(
+                "engine", {**given, "flow": "toga2_to_togadesk"}, expect={"created": size}
+            )
+            files = len(range(0, size, FILE_EVERY))
+            for number in range(1, (rounds if size == count else 1) + 1):
+                tell(f"verify: {size:,} tickets, round {number}")
+                done = run_contestant(
+                    "verifier", given, expect={"differences": 0, "files_compared": files}
+                )
+                peaks[size] = max(peaks.get(size, 0), done["peak_kib"])
+                if size < count:
+                    continue
+                times["ours"].append(done["seconds"])
+                read = run_contestant(
+                    "both_sides_reader",
+                    {
+                        **toga2.credentials,
+                        "database": desk.for_pymysql,
+                        "uploads_dir": str(uploads),
+                    },
+                    expect={"tickets": size, "rows": size, "files": files},
+                )
+                times["theirs"].append(read["seconds"])
+        path.unlink()
+    yield ratio(
+        f"verify, {count:,} tickets, {NOTES} notes each, both sides equal",
+        _OTHER,
+        times["ours"],
+        times["theirs"],
+        1.5,
+        note=f"one ticket in {FILE_EVERY} with a file, bytes compared",
+    )
+    yield Figure(
+        f"peak memory of verify, {count:,} tickets",
+        f"{count // 10:,} tickets",
+        peaks[count] / peaks[count // 10],
+        1.25,
+    )
