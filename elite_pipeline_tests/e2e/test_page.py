@@ -31,7 +31,7 @@ LAG = timedelta(seconds=120)
 #: The sensor whose cursor is set back.
 SENSOR = "ticket_watermarks"
 #: How far it has seen the tickets of ``elite`` in TOGA 2.
-CURSOR = re.compile(r'"elite": \{"toga2_to_togadesk": "(?P<seen>[0-9: -]+)"')
+CURSOR = re.compile(r'"elite": \{"toga2_to_togadesk": "([0-9: -]+)"')
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def write_note(toga2: Caller, ticket: Document, body: str, *, is_external: bool)
 def attach(toga2: Caller, note: str, name: str, content: bytes) -> None:
     file = {"name": name, "contentType": "text/plain", "data": b64encode(content).decode()}
     uuid = toga2.call("POST", "/v2/files", file)["data"]["files"]["uuid"]
-    toga2.call("POST", f"/v2/ticket-notes/{note}/files", {"file": {"uuid": uuid}})
+    toga2.call("POST", f"/v2/ticket-notes/{note}/ticket-note-files", {"file": {"uuid": uuid}})
 
 
 def test_lineage_shows_all_assets_at_the_address_that_the_demo_prints(
@@ -149,9 +149,8 @@ def test_one_partition_is_materialized_and_says_what_it_did(
         assert heading in shown["changes"]
     for ticket in (busy, answered, quiet):
         assert ticket["uuid"] in shown["changes"]
-        assert " ".join(ticket["subject"].split()) in " ".join(shown["changes"].split())
-    last = operator.page.get_by_text(re.compile("created$")).last
-    operator.picture("ticket-deltas", height=1250, down_to=last)
+        assert ticket["subject"] in shown["changes"]
+    operator.picture("ticket-deltas", height=1420)
 
 
 def test_launchpad_describes_what_can_be_chosen_and_the_run_starts_there(
@@ -168,7 +167,7 @@ def test_launchpad_describes_what_can_be_chosen_and_the_run_starts_there(
     expect(launchpad.get_by_text("Start from this watermark instead of the")).to_be_visible()
     expect(launchpad.get_by_text("Ignore the watermark, read everything")).to_be_visible()
     expect(launchpad.get_by_text("No errors")).to_be_visible()
-    operator.picture("launchpad", height=1150)
+    operator.picture("launchpad", height=1340)
     run = operator.launch_run(launchpad.get_by_text("Materialize", exact=True))
     shown = operator.materialization(TICKET_DELTAS, "elite", run=run)
     assert shown["started from"] == started_from(since)
@@ -213,17 +212,16 @@ def test_sensor_goes_on_from_the_cursor_that_somebody_sets(
     operator.switch_sensor(on=False)
     # a tick that is under way still writes its own cursor when it ends
     demo.eventually(lambda: demo.is_between_ticks(SENSOR), "the last tick ends")
-    found = CURSOR.search(operator.cursor.inner_text())
-    assert found is not None
+    (seen,) = CURSOR.findall(operator.cursor.inner_text())
 
     dialog = operator.open_cursor()
-    operator.type_cursor(dialog, found["seen"], chosen)
+    operator.type_cursor(dialog, seen, chosen)
     operator.picture("sensor-cursor")
     operator.set_cursor(dialog)
     expect(operator.cursor).to_contain_text(chosen)
     operator.switch_sensor(on=True)
 
-    run = operator.open_run_of_sensor(f"the cursor was set back from {found['seen']}")
+    run = operator.open_run_of_sensor(f"the cursor was set back from {seen}")
     shown = operator.materialization(TICKET_DELTAS, "elite", run=run)
     assert shown["started from"] == started_from(since + timedelta(days=1))
     assert (shown["created"], shown["failed"]) == ("0", "0")
