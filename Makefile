@@ -48,7 +48,7 @@ demo-reset: $(READY)  ## remove the demo's data; the next `make demo` starts ove
 test: $(READY) $(PEERS_READY)  ## run all tests, with their coverage (finds or installs a MariaDB server)
 	@scripts/ensure-mariadb
 	@scripts/ensure-postgres
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term $(ARGS)
 
 test-fast: $(READY)  ## run the tests that need no server
 	@$(BIN)/python -m pytest -m "not server and not e2e and not peers" $(ARGS)
