@@ -29,6 +29,7 @@ def measure_verify(here: Surroundings, *, count: int, rounds: int, tell: Tell) -
             run_contestant(
                 "engine", {**given, "flow": "toga2_to_togadesk"}, expect={"created": size}
             )
+            run_contestant("engine", {**given, "flow": "togadesk_to_toga2"})
             files = len(range(0, size, FILE_EVERY))
             for number in range(1, (rounds if size == count else 1) + 1):
                 tell(f"verify: {size:,} tickets, round {number}")
