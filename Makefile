@@ -20,7 +20,7 @@ PEERS_READY := .venv-peers/.ready
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-reset test test-fast check format bench lock clean
+.PHONY: help setup demo demo-reset test test-fast pictures check format bench lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -45,13 +45,18 @@ demo: $(READY)  ## start the sandbox and Dagster on this machine, with made-up d
 demo-reset: $(READY)  ## remove the demo's data; the next `make demo` starts over
 	@$(BIN)/elite-pipeline demo-reset
 
-test: $(READY) $(PEERS_READY)  ## run all tests, with their coverage (finds or installs a MariaDB server)
+test: $(READY) $(PEERS_READY)  ## run all tests, with their coverage (finds or installs MariaDB, Postgres and Chromium)
 	@scripts/ensure-mariadb
 	@scripts/ensure-postgres
+	@scripts/ensure-chromium
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term $(ARGS)
 
 test-fast: $(READY)  ## run the tests that need no server
 	@$(BIN)/python -m pytest -m "not server and not e2e and not peers" $(ARGS)
+
+pictures: $(READY)  ## take the pictures in docs/images anew, from the tests of the page
+	@scripts/ensure-chromium
+	@PICTURES_DIR=docs/images $(BIN)/python -m pytest elite_pipeline_tests/e2e/test_page.py $(ARGS)
 
 check: $(READY)  ## lint, format, types and import walls
 	$(BIN)/ruff check .

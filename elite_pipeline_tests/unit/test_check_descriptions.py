@@ -36,8 +36,10 @@ def test_reasons_are_a_list_and_the_command_to_run_is_code() -> None:
     said = no_dead_letters_result(result).description or ""
 
     assert said.split("\n\n") == [
-        "elite: dead letters: 1 waiting for a later run, 1 parked, for a person to look at; "
-        "the oldest since 2026-06-10 12:00:00 UTC.",
+        (
+            "elite: dead letters: 1 waiting for a later run, 1 parked, for a person to look at; "
+            "the oldest since 2026-06-10 12:00:00 UTC."
+        ),
         "- c1 (permanent): no e-mail\n- note 2 of c1 (permanent): " + literal(HOSTILE),
         "See them with: `elite-pipeline dead-letters list --client elite --flow contacts`",
     ]

@@ -1,0 +1,213 @@
+"""Dagster's page in a real browser, on a running demo: what an operator does there, and sees of it.
+
+``make pictures`` takes the pictures of ``docs/images`` with these tests.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, expect
+
+from elite_pipeline.demo import DEMO_REGISTRY
+from elite_pipeline.sandbox.caller import Caller
+from elite_pipeline.sandbox.registry import find_client
+from elite_pipeline_tests.support.browser import running_chromium
+from elite_pipeline_tests.support.demos import CLIENTS, Demo
+from elite_pipeline_tests.support.page import Operator
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+#: The asset that carries tickets into the helpdesk, and what it is called in a config.
+TICKET_DELTAS = "togadesk/ticket_deltas"
+OP = "togadesk__ticket_deltas"
+#: How far behind the watermark reading starts.
+LAG = timedelta(seconds=120)
+
+#: The sensor whose cursor is set back, and the cursor behind which everything is done once more.
+SENSOR = "webhook_inbox"
+BEGINNING = "0"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    demo = Demo(tmp_path_factory.mktemp("page") / "demo")
+    try:
+        demo.eventually(demo.is_up, "the demo comes up")
+        demo.eventually(lambda: demo.succeeded("everything") == set(CLIENTS), "both are synced")
+        # from here on nothing runs but what a test starts
+        demo.stop_schedules()
+        yield demo
+    finally:
+        if demo.process.poll() is None:
+            demo.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[BrowserContext]:
+    with running_chromium() as context:
+        yield context
+
+
+@pytest.fixture
+def operator(browser: BrowserContext, demo: Demo, tmp_path: Path) -> Iterator[Operator]:
+    with browser.new_page() as page:
+        yield Operator(page, demo.url, tmp_path)
+        # for whoever looks into a failure
+        page.screenshot(path=tmp_path / "at-the-end.png")
+
+
+@pytest.fixture
+def since() -> datetime:
+    """A watermark of some days ago, as somebody would type it."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=9)
+
+
+def test_lineage_shows_all_assets_at_the_address_that_the_demo_prints(
+    operator: Operator, demo: Demo
+) -> None:
+    page = operator.page
+    operator.resize(height=1300)
+    page.goto(demo.address_after("Lineage, all groups open:"))
+    expect(page.get_by_text("webhooks", exact=True)).to_be_visible()
+
+    operator.zoom_out_to("comments", "webhooks", "ticket_notes", "category_trees", "teams")
+
+    # one into the helpdesk, one out of it
+    expect(page.get_by_text("ticket_deltas", exact=True)).to_have_count(2)
+    # Dagster shortens it in the middle
+    expect(page.get_by_text(re.compile("^freshservi.*_deltas$"))).to_have_count(1)
+    for name in ("contacts", "units", "predefined_replies"):
+        expect(page.get_by_text(name, exact=True)).to_have_count(2)
+    for name in ("replies", "files", "conversations", "ticket_teams", "ticket_categories"):
+        expect(page.get_by_text(name, exact=True)).to_have_count(1)
+    # what has been carried over is told from what it comes from
+    operator.wait_until_green("ticket_deltas")
+    operator.wait_until_green("category_trees")
+    operator.picture("lineage", height=1300)
+
+
+def test_one_partition_is_materialized_and_says_what_it_did(operator: Operator, demo: Demo) -> None:
+    said = demo.command(
+        *("toga2", "edit", "--client", "elite"),
+        *("--tickets", "2", "--notes", "3", "--files", "1", "--seed", "17"),
+    )
+    operator.open_asset(TICKET_DELTAS, tab="partitions")
+
+    dialog = operator.materialize()
+    operator.choose_partition(dialog, "elite")
+    run = operator.launch_run(dialog.get_by_role("button", name="Launch 1 run"))
+
+    shown = operator.materialization(TICKET_DELTAS, "elite", run=run)
+    external, internal = said.count("new external note"), said.count("new internal note")
+    assert external + internal == 3
+    assert int(shown["replies created"]) == external
+    assert int(shown.get("comments created", 0)) == internal
+    assert int(shown["files created"]) == 1
+    assert int(shown["updated"]) > 0
+    assert (shown["created"], shown["failed"]) == ("0", "0")
+    assert shown["unchanged"].isdecimal()
+    assert shown["watermark before"] < shown["watermark after"]
+    for heading in ("record", "what", "done", "columns"):
+        assert heading in shown["changes"]
+    assert shown["changes"].count("updated") >= int(shown["updated"])
+    operator.picture("ticket-deltas", height=1480)
+
+
+def test_launchpad_describes_what_can_be_chosen_and_the_run_starts_there(
+    operator: Operator, since: datetime
+) -> None:
+    operator.open_asset(TICKET_DELTAS, tab="partitions")
+    launchpad = operator.open_launchpad()
+    launchpad.get_by_placeholder("Partition").click()
+    operator.page.get_by_role("menuitem", name="elite").click()
+    expect(launchpad.get_by_text("partition: elite")).to_be_visible()
+
+    operator.type_below(launchpad, "full: false", f'since: "{since:%Y-%m-%d %H:%M:%S}"')
+
+    expect(launchpad.get_by_text("Start from this watermark instead of the")).to_be_visible()
+    expect(launchpad.get_by_text("Ignore the watermark, read everything")).to_be_visible()
+    expect(launchpad.get_by_text("No errors")).to_be_visible()
+    operator.picture("launchpad")
+    run = operator.launch_run(launchpad.get_by_text("Materialize", exact=True))
+    shown = operator.materialization(TICKET_DELTAS, "elite", run=run)
+    assert shown["started from"] == f"{since - LAG:%Y-%m-%d %H:%M:%S} UTC"
+    # all of it was there, and the stored watermark was past it
+    assert int(shown["unchanged"]) > 0
+    assert (shown["created"], shown["updated"], shown["SQL writes"]) == ("0", "0", "0")
+    assert shown["watermark before"] == shown["watermark after"]
+
+
+def test_backfill_of_all_clients_starts_from_a_chosen_watermark(
+    operator: Operator, since: datetime
+) -> None:
+    operator.open_asset(TICKET_DELTAS, tab="partitions")
+    dialog = operator.materialize()
+    operator.choose_all_partitions(dialog)
+    expect(dialog).to_contain_text(f"{len(CLIENTS)} partitions")
+
+    operator.add_config(
+        dialog,
+        "ops:",
+        f"  {OP}:",
+        "    config:",
+        f'      since: "{since:%Y-%m-%d %H:%M:%S}"',
+    )
+
+    operator.picture("backfill-dialog", height=1000)
+    operator.launch_backfill(dialog)
+    for client in CLIENTS:
+        shown = operator.materialization(TICKET_DELTAS, client)
+        assert shown["started from"] == f"{since - LAG:%Y-%m-%d %H:%M:%S} UTC"
+        assert (shown["created"], shown["failed"]) == ("0", "0")
+
+
+def test_sensor_goes_on_from_the_cursor_that_somebody_sets(operator: Operator, demo: Demo) -> None:
+    page = operator.page
+    demo.work_in_freshservice(6)
+    demo.eventually(lambda: demo.webhooks() == {"DONE": 6}, "the webhooks are worked on")
+    operator.open_sensor(SENSOR)
+    expect(operator.cursor).to_contain_text("6")
+    again = page.get_by_text("elite_pipeline/webhook_rows: 1 to 6: 6 rows")
+    operator.show_runs_of_sensor()
+    expect(page.get_by_text("elite_pipeline/webhook_rows").first).to_be_visible()
+    before = again.count()
+
+    dialog = operator.open_cursor()
+    dialog.get_by_role("textbox").fill(BEGINNING)
+    operator.picture("sensor-cursor")
+    operator.set_cursor(dialog)
+
+    # one run carries them all once more, and the cursor stands where it was
+    expect(again).to_have_count(before + 1)
+    demo.eventually(lambda: demo.webhooks() == {"DONE": 6}, "they are worked on once more")
+    expect(operator.cursor).to_contain_text("6")
+
+
+def test_failing_check_says_why_and_what_to_do(operator: Operator, demo: Demo) -> None:
+    page = operator.page
+    ((admin,),) = demo.helpdesk("SELECT email FROM people WHERE type = 'admin' ORDER BY id LIMIT 1")
+    contact = {"firstName": "Grace", "lastName": "Hopper", "email": admin}
+    toga2 = Caller(demo.toga2_port, find_client(DEMO_REGISTRY, "elite"))
+    uuid = toga2.call("POST", "/v2/contacts", contact)["data"]["contacts"]["uuid"]
+    operator.open_asset("togadesk/contacts", tab="partitions")
+    dialog = operator.materialize()
+    operator.choose_partition(dialog, "elite")
+
+    run = operator.launch_run(dialog.get_by_role("button", name="Launch 1 run"))
+
+    operator.open_asset("togadesk/contacts", tab="checks")
+    expect(page.get_by_text("Failed", exact=True).first).to_be_visible()
+    expect(page.get_by_text(f"{uuid} (permanent): its email belongs")).to_be_visible()
+    expect(page.get_by_text("change the address in TOGA 2")).to_be_visible()
+    expect(
+        page.get_by_text("elite-pipeline dead-letters list --client elite --flow contacts")
+    ).to_be_visible()
+    operator.picture("check-fails", height=700)
+    shown = operator.materialization("togadesk/contacts", "elite", run=run)
+    assert (shown["failed"], shown["dead letters waiting"]) == ("1", "1")
+    assert uuid in shown["dead letters"]
+    assert "belongs to an administrator" in shown["dead letters"]
+    operator.picture("dead-letters", width=1700, height=1250)
