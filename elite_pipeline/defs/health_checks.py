@@ -26,6 +26,7 @@ from elite_pipeline.defs.health_results import (
     severity,
     write_down,
 )
+from elite_pipeline.defs.markdown import literal
 from elite_pipeline.errors import PermanentError, PipelineError
 from elite_pipeline.health.findings import DESCRIPTIONS, checks_of
 from elite_pipeline.settings import Settings
@@ -92,7 +93,7 @@ def health_checks(
                     check_name=finding.check,
                     passed=finding.passed,
                     severity=severity(finding),
-                    description=finding.text,
+                    description=literal(finding.text),
                     metadata=dict(finding.numbers),
                 )
 

@@ -19,6 +19,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 
 from elite_pipeline.clients import Registry
 from elite_pipeline.defs.flow_assets import ASSETS
+from elite_pipeline.defs.markdown import literal
 
 if TYPE_CHECKING:
     from elite_pipeline.health.findings import Finding
@@ -110,7 +111,7 @@ def write_down(instance: dg.DagsterInstance, run_id: str, findings: "Collection[
             partition=finding.client,
             passed=finding.passed,
             severity=severity(finding),
-            description=finding.text,
+            description=literal(finding.text),
             metadata=dict(finding.numbers),
             target_materialization_data=latest(finding.flow, finding.client),
         )

@@ -6,6 +6,7 @@ from datetime import datetime
 import dagster as dg
 
 from elite_pipeline import plan_tables
+from elite_pipeline.defs.markdown import literal
 from elite_pipeline.ledger import DeadLetter
 from elite_pipeline.ledger.dead_letter import fitted
 from elite_pipeline.planning import Plan
@@ -64,7 +65,9 @@ def result_metadata(result: FlowResult) -> Metadata:
     }
     # the page keeps this order: what is long stands below what is one line, what went wrong first
     if result.remarks:
-        shown["remarks"] = dg.MetadataValue.md("\n".join(f"- {text}" for text in result.remarks))
+        shown["remarks"] = dg.MetadataValue.md(
+            "\n".join(f"- {literal(text)}" for text in result.remarks)
+        )
     letters = result.dead_letters.first
     failed = {_name_of(failure) for failure in result.failures}
     if letters:
@@ -153,13 +156,14 @@ def _letter(letter: DeadLetter) -> dict[str, str]:
     due = letter.next_attempt
     return {
         "id": letter.id[:8],
-        "of": letter.entity,
         "record": letter.record,
+        # mostly a whole uuid: twice, it would push the reason off the page
+        "of": letter.entity if letter.entity != letter.record else "",
+        "reason": letter.error,
         "kind": letter.kind,
         "attempts": str(letter.attempts),
         "since": f"{letter.first_failed:%Y-%m-%d %H:%M:%S}",
         "next": f"{due:%Y-%m-%d %H:%M:%S}" if due is not None else "parked: waits for a person",
-        "reason": letter.error,
     }
 
 

@@ -18,6 +18,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from pydantic import Field, field_validator
 
 from elite_pipeline.defs.assets import reference_data, ticket_deltas
+from elite_pipeline.defs.markdown import literal
 from elite_pipeline.defs.resources import ClientSystems
 from elite_pipeline.errors import PipelineError
 
@@ -148,7 +149,7 @@ def compare_both_sides(
                 for flow, asset in ASSETS.items():
                     evaluation = _evaluation(report, flow, asset)
                     say = context.log.info if evaluation.passed else context.log.warning
-                    say("%s", evaluation.description)
+                    say("%s", _description(report, flow))
                     yield evaluation
         except PipelineError as error:
             raise dg.Failure(
@@ -177,7 +178,7 @@ def _evaluation(report: "Report", flow: str, asset: dg.AssetKey) -> dg.AssetChec
         passed=verification.differences(flow) == 0,
         metadata=metadata,
         severity=dg.AssetCheckSeverity.WARN,
-        description=_description(report, flow),
+        description=literal(_description(report, flow)),
         partition=verification.client,
     )
 
@@ -270,7 +271,7 @@ def _once_more(last: dg.AssetCheckEvaluation, when: float) -> dg.AssetCheckResul
         check_name=last.check_name,
         passed=last.passed,
         severity=last.severity,
-        description=f"As the job 'verify' last found; this run has not compared.\n{last.description}"
+        description=f"As the job 'verify' last found; this run has not compared.\n\n{last.description}"
         if not (last.description or "").startswith("As the job")
         else last.description,
         metadata=metadata,

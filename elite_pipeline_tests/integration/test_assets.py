@@ -195,7 +195,7 @@ def test_failed_record_is_shown_with_its_reason_and_fails_nothing_else(
     assert list(shown)[-2:] == ["dead letters", "changes"]
     assert "failures" not in shown
     letter = shown["dead letters"].records[0].data
-    assert (letter["of"], letter["record"], letter["attempts"]) == (nobody, nobody, "1")
+    assert (letter["record"], letter["of"], letter["attempts"]) == (nobody, "", "1")
     assert letter["this run"] == "failed"
     assert "no e-mail" in letter["reason"]
     assert (shown["dead letters waiting"], shown["dead letters parked"]) == (1, 0)

@@ -47,5 +47,13 @@ def test_reasons_are_a_list_and_the_command_to_run_is_code() -> None:
 
 def test_nothing_from_outside_begins_anything_in_markdown() -> None:
     assert literal(HOSTILE) == (
-        r"\!\[seen\](http://evil.example/x.png) \<img src=x\> \*\*bold\*\* \# Heading \`code\`"
+        r"!\[seen\](http://evil.example/x.png) \<img src=x\> \*\*bold\*\*"
+        "  \n"
+        r"\# Heading \`code\`"
     )
+
+
+def test_what_is_written_in_plain_words_stays_as_it_is() -> None:
+    said = "toga2_to_togadesk: 3 - 1 & 2. See: elite-pipeline verify --client elite #1"
+    assert literal(said) == said
+    assert literal("1. first\n- second") == "1\\. first  \n\\- second"
