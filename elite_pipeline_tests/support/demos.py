@@ -39,15 +39,34 @@ query Run($id: ID!) {
 }
 """
 
-SCHEDULES = """
-{ repositoriesOrError { ... on RepositoryConnection { nodes { schedules { id name } } } } }
+AUTOMATION = """
+{
+  repositoriesOrError {
+    ... on RepositoryConnection { nodes { schedules { id name } sensors { id name } } }
+  }
+}
 """
 
 STOP_SCHEDULE = """
 mutation Stop($id: String!) {
-  stopRunningSchedule(id: $id) {
-    __typename
+  stopped: stopRunningSchedule(id: $id) {
     ... on ScheduleStateResult { scheduleState { status } }
+  }
+}
+"""
+
+STOP_SENSOR = """
+mutation Stop($id: String!) {
+  stopped: stopSensor(id: $id) {
+    ... on StopSensorMutationResult { scheduleState: instigationState { status } }
+  }
+}
+"""
+
+LATEST_TICK = """
+query Tick($selector: SensorSelector!) {
+  sensorOrError(sensorSelector: $selector) {
+    ... on Sensor { sensorState { ticks(limit: 1) { status } } }
   }
 }
 """
@@ -113,7 +132,7 @@ class Demo:
         lines = self.output.read_text().splitlines()
         return lines[lines.index(title) + 1].strip()
 
-    def ask(self, query: str, **variables: str) -> dict[str, Any]:
+    def ask(self, query: str, **variables: object) -> dict[str, Any]:
         """Ask Dagster's page for something."""
         answer = requests.post(
             f"{self.url}/graphql", json={"query": query, "variables": variables}, timeout=60
@@ -121,18 +140,31 @@ class Demo:
         found: dict[str, Any] = answer.json()["data"]
         return found
 
-    def stop_schedules(self) -> None:
-        """Switch all schedules off, and wait for the runs that they have asked for."""
-        for one in self.ask(SCHEDULES)["repositoriesOrError"]["nodes"][0]["schedules"]:
-            stopped = self.ask(STOP_SCHEDULE, id=one["id"])["stopRunningSchedule"]
-            assert stopped["scheduleState"]["status"] == "STOPPED"
-        self.eventually(
-            lambda: (
-                (runs := self.runs())
-                and not {run["status"] for run in runs} & {"QUEUED", "STARTING", "STARTED"}
-            ),
-            "all runs are through",
-        )
+    def switch_everything_off(self) -> None:
+        """Switch all schedules and sensors off: what runs from now on, somebody has started."""
+        found = self.ask(AUTOMATION)["repositoriesOrError"]["nodes"][0]
+        for kind, mutation in (("schedules", STOP_SCHEDULE), ("sensors", STOP_SENSOR)):
+            for one in found[kind]:
+                stopped = self.ask(mutation, id=one["id"])["stopped"]
+                assert stopped["scheduleState"]["status"] == "STOPPED"
+
+    def is_at_rest(self) -> bool:
+        """Tell whether no run waits or is under way."""
+        under_way = {"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"}
+        runs = self.runs()
+        return bool(runs) and not {run["status"] for run in runs} & under_way
+
+    def is_between_ticks(self, sensor: str) -> bool:
+        """Tell whether no tick of a sensor is going on; one writes its cursor as it ends."""
+        location = DagsterPage(self.url).location()
+        assert location is not None
+        selector = {
+            "sensorName": sensor,
+            "repositoryName": location.repository,
+            "repositoryLocationName": location.name,
+        }
+        found = self.ask(LATEST_TICK, selector=selector)["sensorOrError"]["sensorState"]["ticks"]
+        return [tick["status"] for tick in found] != ["STARTED"]
 
     def runs(self) -> list[dict[str, Any]]:
         """Return the runs that Dagster's page shows."""

@@ -61,9 +61,18 @@ class Operator:
         """Make the window larger, where more is to be seen at once."""
         self.page.set_viewport_size({"width": width, "height": height})
 
-    def picture(self, name: str, *, width: int = WIDTH, height: int = HEIGHT) -> None:
-        """Keep what is seen in a window of this size, as ``name``.png."""
+    def picture(
+        self,
+        name: str,
+        *,
+        width: int = WIDTH,
+        height: int = HEIGHT,
+        down_to: Locator | None = None,
+    ) -> None:
+        """Keep what is seen in a window of this size, as ``name``.png; scrolled down to something."""
         self.resize(width=width, height=height)
+        if down_to is not None:
+            down_to.scroll_into_view_if_needed()
         # what was said a moment ago goes away by itself
         expect(self._notices).to_have_count(0)
         self._pictures.mkdir(parents=True, exist_ok=True)
@@ -121,6 +130,11 @@ class Operator:
         self.page.get_by_role("menuitem", name="Open launchpad").click()
         return self._dialog("Launchpad (configure assets)")
 
+    def choose_check(self, name: str) -> None:
+        """Choose a check of the open tab."""
+        self.page.get_by_text(name, exact=True).first.click()
+        expect(self.page.get_by_text("Evaluation result")).to_be_visible()
+
     def launch_run(self, button: Locator) -> str:
         """Click what launches one run, wait until it has succeeded, and return its id, in short."""
         button.click()
@@ -130,6 +144,10 @@ class Operator:
         expect(view.or_(heading).first).to_be_visible()
         if view.is_visible():
             view.click()
+        return self.wait_for_run()
+
+    def wait_for_run(self) -> str:
+        """Wait until the run whose page is open has succeeded; return its id, in short."""
         self.page.wait_for_url("**/runs/*")
         end = self.page.get_by_text(re.compile(r"^(Success|Failure|Canceled)$")).first
         expect(end).to_be_visible(timeout=RUN_PATIENCE)
@@ -195,7 +213,19 @@ class Operator:
         """Find a sensor under Automation."""
         self.page.goto(f"{self.url}/automation")
         self.page.get_by_text(name, exact=True).first.click()
-        expect(self.page.get_by_text("Latest tick")).to_be_visible()
+        expect(self._running.get_by_role("checkbox")).to_be_attached()
+
+    def switch_sensor(self, *, on: bool) -> None:
+        """Switch the open sensor on or off, if it is not."""
+        switch = self._running.get_by_role("checkbox")
+        if switch.is_checked() != on:
+            # what can be seen of it
+            self._running.locator("label").click()
+        expect(switch).to_be_checked(checked=on)
+
+    @property
+    def _running(self) -> Locator:
+        return self.page.get_by_role("row").filter(has_text=re.compile("^Running"))
 
     @property
     def cursor(self) -> Locator:
@@ -207,14 +237,25 @@ class Operator:
         self.cursor.get_by_role("button", name=_EDIT).click()
         return self._dialog(re.compile("Edit .* cursor"))
 
+    def type_cursor(self, dialog: Locator, before: str, after: str) -> None:
+        """Change what stands in that dialog; it is pulled larger, so that all of it is seen."""
+        text = dialog.get_by_role("textbox")
+        written = text.input_value()
+        assert before in written
+        text.fill(written.replace(before, after, 1))
+        text.evaluate("one => { one.style.height = `${one.scrollHeight + 8}px`; }")
+
     def set_cursor(self, dialog: Locator) -> None:
         """Save what was typed there."""
         dialog.get_by_role("button", name="Set cursor value").click()
         expect(self._notices.get_by_text("Cursor value updated")).to_be_visible()
 
-    def show_runs_of_sensor(self) -> None:
-        """Choose «Runs» beside «Evaluations»."""
+    def open_run_of_sensor(self, tag: str) -> str:
+        """Look at the runs of the open sensor until there is one with a tag; as :meth:`wait_for_run`."""
         self.page.get_by_text("Runs", exact=True).last.click()
+        tagged = self.page.get_by_role("row").filter(has_text=tag).first
+        tagged.get_by_role("link", name=re.compile("^[0-9a-f]{8}$")).click()
+        return self.wait_for_run()
 
     # anywhere
 
