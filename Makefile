@@ -45,11 +45,11 @@ demo: $(READY)  ## start the sandbox and Dagster on this machine, with made-up d
 demo-reset: $(READY)  ## remove the demo's data; the next `make demo` starts over
 	@$(BIN)/elite-pipeline demo-reset
 
-test: $(READY) $(PEERS_READY)  ## run all tests, with their coverage (finds or installs MariaDB and Chromium)
+test: $(READY) $(PEERS_READY)  ## run all tests, with their coverage (finds or installs MariaDB, Postgres and Chromium)
 	@scripts/ensure-mariadb
 	@scripts/ensure-postgres
 	@scripts/ensure-chromium
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term $(ARGS)
 
 test-fast: $(READY)  ## run the tests that need no server
 	@$(BIN)/python -m pytest -m "not server and not e2e and not peers" $(ARGS)

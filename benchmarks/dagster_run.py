@@ -76,8 +76,12 @@ def _environ(
         _REGISTRY.format(uuid=client.client_uuid, prefix=client.custom_field_prefix),
         encoding="utf-8",
     )
+    environ = dict(os.environ)
+    # an installed program is not compiled anew each time
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
     return {
-        **os.environ,
+        **environ,
+        "PYTHONPYCACHEPREFIX": str(folder / "pycache"),
         "DAGSTER_HOME": str(home),
         "ELITE_PIPELINE_CLIENTS": str(registry),
         "TOGA2_BASE_URL": credentials["toga2_url"],

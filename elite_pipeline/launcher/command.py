@@ -193,7 +193,7 @@ The demo is up.
   Logs          {self._folder.logs}
 
 {now}
-Schedules sync tickets every minute and the rest every five; «Materialize all» does it at once. What
+A sensor syncs what changes in tickets within seconds, schedules the rest every five minutes. What
 happens in Freshservice, where somebody is at work all the time, is in TOGA 2 within seconds:
   {self._page.url}/asset-groups
 Lineage, all groups open:

@@ -99,8 +99,10 @@ class LedgerDatabase:
             if not self._is_ready:
                 # not create_all, which looks first: several runs may start on an empty database
                 with self._engine.begin() as connection:
+                    there = _tables_there(connection)
                     for table in self._tables.sorted_tables:
-                        connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
+                        if table.name not in there:
+                            connection.execute(sa.schema.CreateTable(table, if_not_exists=True))
                         _make_indexes(connection, table)
                 self._is_ready = True
             with self._engine.begin() as connection:
@@ -178,6 +180,26 @@ def _is_held(error: BaseException | None) -> bool:
     )
 
 
+#: The names of all tables, and whether a table has an index: SQLAlchemy's own inspection would read all
+#: that there is to know about a table, in every process that starts.
+_TABLES = {
+    True: "SELECT name FROM sqlite_master WHERE type = 'table'",
+    False: "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
+}
+_INDEX = {
+    True: "SELECT 1 FROM sqlite_master WHERE type = 'index' AND tbl_name = :of AND name = :name",
+    False: (
+        "SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() "
+        "AND table_name = :of AND index_name = :name LIMIT 1"
+    ),
+}
+
+
+def _tables_there(connection: sa.Connection) -> set[str]:
+    statement = _TABLES[connection.dialect.name == "sqlite"]
+    return set(connection.execute(sa.text(statement)).scalars())
+
+
 def _make_indexes(connection: sa.Connection, table: sa.Table) -> None:
     """Make the indexes of a table that it lacks; somebody else may be making them too."""
     if not table.indexes:
@@ -193,4 +215,6 @@ def _make_indexes(connection: sa.Connection, table: sa.Table) -> None:
 
 
 def _has_index(connection: sa.Connection, index: sa.Index) -> bool:
-    return sa.inspect(connection).has_index(str(index.table), str(index.name))
+    statement = sa.text(_INDEX[connection.dialect.name == "sqlite"])
+    given = {"of": str(index.table), "name": str(index.name)}
+    return connection.execute(statement, given).first() is not None

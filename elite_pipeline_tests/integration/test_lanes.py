@@ -60,7 +60,14 @@ def holding_child(
 def test_processes_that_start_at_once_never_overlap(systems: Systems, tmp_path: Path) -> None:
     children = [child(systems, tmp_path, times=10) for _ in range(3)]
     for process in children:
-        _, _ = process.communicate(timeout=120)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in children:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in children:
+        process.communicate(timeout=120)
         assert process.returncode == 0
     lines = (tmp_path / "diary").read_text().splitlines()
     assert len(lines) == 60

@@ -92,6 +92,7 @@ def test_an_empty_cursor_goes_by_the_stored_watermark(systems: Systems, desk: De
 
 
 def test_a_note_is_news_where_its_ticket_is_as_it_was(systems: Systems, desk: Desk) -> None:
+    systems.toga2.settings.notes_touch_ticket = False
     ticket = desk.ticket(minute=1)
     cursor = both(5)
     assert not look(systems, cursor).is_worth_a_run

@@ -12,6 +12,7 @@ from elite_pipeline_tests.support.quiet import CLIENTS, check_quiet, settle
 from elite_pipeline_tests.support.systems import Systems
 from elite_pipeline_tests.support.two_way_history import TwoWayHistory
 from elite_pipeline_tests.support.two_way_state import TwoWayState
+from elite_pipeline_tests.support.verifying import said, verified
 
 # many runs in each: more than others, where the machine is slow
 pytestmark = pytest.mark.timeout(1200)
@@ -43,6 +44,11 @@ def test_after_a_random_history_everything_holds(systems: Systems, seed: int) ->
             ]
             assert not unexpected
         check_quiet(systems)
+        # a status that was changed without a word, and a file without bytes, are differences
+        if not history.silent and not history.may_lose:
+            for client in CLIENTS:
+                _, findings = verified(systems, client)
+                assert not [one for one in findings if one.is_difference], said(findings)
         if not history.silent and not history.odd:
             check_quiet(systems, full=True)
     except BaseException as error:

@@ -1,7 +1,7 @@
 """Processes that want the same client and flow: ``python -m elite_pipeline_tests.support.lane_children``.
 
-Arguments: the helpdesk's URL, the ledger's URL, the flow, a diary, and how often to hold it; 0: once,
-until the input ends.
+Arguments: the helpdesk's URL, the ledger's URL, the flow, a diary, and how often to hold it, from when a
+line comes in; 0: once, until the input ends.
 """
 
 import os
@@ -32,15 +32,22 @@ def main() -> None:
         context.who = f"child {os.getpid()}"
         if times == "0":
             with holding(context, flow, 0):
-                sys.stdout.write("held\n")
-                sys.stdout.flush()
+                _tell("held")
                 sys.stdin.read()
+            return
+        _tell("ready")
+        sys.stdin.readline()
         for _ in range(int(times)):
             with holding(context, flow, 60):
                 _write(diary, "in")
                 # long enough for another one to come in, were it not kept out
                 time.sleep(0.02)
                 _write(diary, "out")
+
+
+def _tell(word: str) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
 
 
 def _write(diary: str, word: str) -> None:

@@ -141,7 +141,7 @@ def test_a_first_start_fills_launches_every_client_and_ends_on_ctrl_c(stage: Sta
     assert result.exit_code == 0, result.output
     assert "Filling (first start only)" in result.output
     assert "synced for the first time" in result.output
-    assert "Schedules sync tickets every minute and the rest every five" in result.output
+    assert "A sensor syncs what changes in tickets within seconds" in result.output
     assert f"http://127.0.0.1:{os.environ['DAGSTER_PORT']}" in result.output
     assert "Stopped." in result.output
     tags = [

@@ -6,7 +6,7 @@ apart; which row is which file is for the engine to say (``file_pairs``).
 What does not belong here: reading the bytes (``file_bytes``).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from elite_pipeline.errors import PipelineError, SystemicError
@@ -18,7 +18,7 @@ from elite_pipeline.sync.ticket_outcomes import NOTE, FileTarget
 from elite_pipeline.sync.verify.cases import Case
 from elite_pipeline.sync.verify.file_bytes import FileBytes
 from elite_pipeline.sync.verify.findings import Reason
-from elite_pipeline.sync.verify.sides import COMMENTS, REPLIES, Sides
+from elite_pipeline.sync.verify.sides import COMMENTS, REPLIES, Sides, key
 from elite_pipeline.sync.wanted_files import WantedFile, private_tag
 from elite_pipeline.togadesk import Row
 
@@ -68,7 +68,8 @@ class FileJudge:
 
     def judge(self, cases: Sequence[Case]) -> None:
         """Judge the files of all messages that have a row."""
-        places = self._with_files([place for case in cases for place in self._places(case)])
+        replies, tags = self._rows_of(cases)
+        places = [place for case in cases for place in self._places(case, replies, tags)]
         paired: list[Place] = []
         for place in places:
             try:
@@ -92,36 +93,44 @@ class FileJudge:
         if self._bytes is not None:
             self._judge_bytes(self._bytes, paired)
 
-    def _places(self, case: Case) -> Iterator[Place]:
-        """Yield the messages of a ticket under which files can be; two can be under one reply."""
+    def _rows_of(self, cases: Sequence[Case]) -> tuple[dict[int, list[Row]], dict[str, list[Row]]]:
+        """Return the helpdesk's rows of files, by their reply and by the tag of their internal note."""
+        messages = [
+            (note, row)
+            for case in cases
+            for note in (case.uuid, *(note.uuid for note in case.bundle.notes))
+            for row in case.messages.get(key(note), ())
+        ]
+        replies = [row.id for _, row in messages if row.place == REPLIES]
+        tags = [private_tag(note) for note, row in messages if row.place == COMMENTS]
+        return self._sides.files_of_replies(replies), self._sides.files_of_tags(tags)
+
+    def _places(
+        self, case: Case, replies: Mapping[int, list[Row]], tags: Mapping[str, list[Row]]
+    ) -> Iterator[Place]:
+        """Yield the messages of a ticket that have files on either side; two can be under one reply."""
         wanted: dict[int | str, list[WantedFile]] = {}
         for target in case.outcome.files if case.outcome is not None else ():
             self.there += sum(1 for file in target.files if file.uuid is not None)
             wanted.setdefault(target.reply_id or target.note, []).extend(target.files)
+        if not (wanted or replies or tags):
+            return
         bundle = case.bundle
-        for row in case.rows_of(case.uuid, REPLIES)[:1]:
-            target = FileTarget(case.uuid, row.id, tuple(wanted.get(row.id, ())))
-            yield Place(case, target, bundle.own is not None)
-        for note in bundle.notes:
-            for row in case.rows_of(note.uuid, REPLIES if note.is_external else COMMENTS)[:1]:
-                reply = row.id if note.is_external else None
-                files = tuple(wanted.get(reply or note.uuid, ()))
-                yield Place(
-                    case, FileTarget(note.uuid, reply, files), note.uuid in bundle.own_notes
+        messages = [(case.uuid, True, bundle.own is not None)]
+        messages += [
+            (note.uuid, note.is_external, note.uuid in bundle.own_notes) for note in bundle.notes
+        ]
+        for uuid, is_public, is_own in messages:
+            for row in case.rows_of(uuid, REPLIES if is_public else COMMENTS)[:1]:
+                reply = row.id if is_public else None
+                files = tuple(wanted.get(reply or uuid, ()))
+                rows = (
+                    replies.get(row.id, [])
+                    if is_public
+                    else (tags.get(private_tag(uuid), []) if tags else [])
                 )
-
-    def _with_files(self, places: Sequence[Place]) -> list[Place]:
-        """Return the messages that have files on either side, with the helpdesk's rows of them."""
-        replies = [place.target.reply_id for place in places if place.target.reply_id is not None]
-        tags = [private_tag(place.target.note) for place in places if place.is_private]
-        under_replies = self._sides.files_of_replies(replies)
-        tagged = self._sides.files_of_tags(tags)
-        for place in places:
-            if place.target.reply_id is not None:
-                place.rows = under_replies.get(place.target.reply_id, [])
-            elif tagged:
-                place.rows = tagged.get(private_tag(place.target.note), [])
-        return [place for place in places if place.rows or place.target.files]
+                if files or rows:
+                    yield Place(case, FileTarget(uuid, reply, files), is_own, rows)
 
     # Which are there
 

@@ -168,6 +168,8 @@ class Judge:
         details |= {
             what: said for what, said in self._wrong_relations(case).items() if what not in details
         }
+        if not details:
+            return
         late = self._late_fields(case) & details.keys()
         for fields, is_late in ((details.keys() - late, False), (late, True)):
             if fields:

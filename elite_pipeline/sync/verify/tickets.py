@@ -7,7 +7,7 @@ both sides, before it is said.
 What does not belong here: what differs (``judging``, ``unsent``, ``gone``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 
@@ -130,21 +130,7 @@ class TicketVerifier:
             )
             for bundle in bundles
         )
-        for bundle in bundles:
-            own = bundle.own_notes
-            ticket = bundle.ticket.uuid
-            self._sides.put_notes_there(
-                (
-                    note.uuid,
-                    ticket,
-                    str(own[note.uuid]) if note.uuid in own else None,
-                    note.is_external,
-                )
-                for note in bundle.notes
-            )
-            self._sides.put_notes_there(
-                (note.name, ticket, None, not note.is_private) for note in bundle.malformed
-            )
+        self._sides.put_notes_there(row for bundle in bundles for row in _notes_of(bundle))
 
     def _judge_bundles(self, bundles: Sequence[Bundle], *, is_last_look: bool) -> None:
         if not self._context.client.flows.toga2_to_togadesk:
@@ -242,6 +228,16 @@ class TicketVerifier:
         )
         if self._since is None:
             self.counts.append(Count("files", self._judge.files.there, one(files)))
+
+
+def _notes_of(bundle: Bundle) -> Iterator[tuple[str, str, str | None, bool]]:
+    """Yield the notes of a ticket: uuid, ticket, key, and whether it is external."""
+    ticket, own = bundle.ticket.uuid, bundle.own_notes
+    for note in bundle.notes:
+        key_of_row = str(own[note.uuid]) if note.uuid in own else None
+        yield note.uuid, ticket, key_of_row, note.is_external
+    for malformed in bundle.malformed:
+        yield malformed.name, ticket, None, not malformed.is_private
 
 
 def _once(bundles: Sequence[Bundle]) -> list[Bundle]:
