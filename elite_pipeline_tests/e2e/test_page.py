@@ -28,6 +28,11 @@ OP = "togadesk__ticket_deltas"
 #: How far behind the watermark reading starts.
 LAG = timedelta(seconds=120)
 
+#: The sensor whose cursor is set back.
+SENSOR = "ticket_watermarks"
+#: How far it has seen the tickets of ``elite`` in TOGA 2.
+CURSOR = re.compile(r'"elite": \{"toga2_to_togadesk": "([0-9: -]+)"')
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
@@ -162,8 +167,10 @@ def test_launchpad_describes_what_can_be_chosen_and_the_run_starts_there(
     expect(launchpad.get_by_text("Start from this watermark instead of the")).to_be_visible()
     expect(launchpad.get_by_text("Ignore the watermark, read everything")).to_be_visible()
     expect(launchpad.get_by_text("No errors")).to_be_visible()
+    button = launchpad.get_by_role("button", name=re.compile("Materialize$"))
+    expect(button).to_be_enabled()
     operator.picture("launchpad", height=1340)
-    run = operator.launch_run(launchpad.get_by_text("Materialize", exact=True))
+    run = operator.launch_run(button)
     shown = operator.materialization(TICKET_DELTAS, "elite", run=run)
     assert shown["started from"] == started_from(since)
     # all of it was there, and the stored watermark was past it
@@ -173,7 +180,7 @@ def test_launchpad_describes_what_can_be_chosen_and_the_run_starts_there(
 
 
 def test_backfill_of_all_clients_starts_from_a_chosen_watermark(
-    operator: Operator, since: datetime
+    operator: Operator, demo: Demo, since: datetime
 ) -> None:
     operator.open_asset(TICKET_DELTAS, tab="partitions")
     dialog = operator.materialize()
@@ -189,11 +196,44 @@ def test_backfill_of_all_clients_starts_from_a_chosen_watermark(
     )
 
     operator.picture("backfill-dialog", height=1000)
-    operator.launch_backfill(dialog)
+    backfill = operator.launch_backfill(dialog)
+    for client in CLIENTS:
+        expect(operator.page.get_by_text(client, exact=True).first).to_be_visible()
+    # the page itself says so half a minute later, when the daemon looks again
+    demo.eventually(lambda: demo.backfilled(backfill) == set(CLIENTS), "both are through")
     for client in CLIENTS:
         shown = operator.materialization(TICKET_DELTAS, client)
         assert shown["started from"] == started_from(since)
         assert (shown["created"], shown["failed"]) == ("0", "0")
+
+
+def test_sensor_goes_on_from_the_cursor_that_somebody_sets(
+    operator: Operator, demo: Demo, since: datetime
+) -> None:
+    # not what another test has chosen
+    chosen = f"{since + timedelta(days=1):%Y-%m-%d %H:%M:%S}"
+    operator.open_sensor(SENSOR)
+    operator.switch_sensor(on=True)
+    expect(operator.cursor).to_contain_text(CURSOR)
+    operator.switch_sensor(on=False)
+    # a tick that is under way still writes its own cursor when it ends
+    demo.eventually(lambda: demo.is_between_ticks(SENSOR), "the last tick ends")
+    operator.open_sensor(SENSOR)
+    (seen,) = CURSOR.findall(operator.cursor.inner_text())
+
+    dialog = operator.open_cursor()
+    operator.type_cursor(dialog, seen, chosen)
+    operator.picture("sensor-cursor")
+    operator.set_cursor(dialog)
+    expect(operator.cursor).to_contain_text(chosen)
+    operator.switch_sensor(on=True)
+
+    run = operator.open_run_of_sensor(f"the cursor was set back from {seen}")
+    shown = operator.materialization(TICKET_DELTAS, "elite", run=run)
+    assert shown["started from"] == started_from(since + timedelta(days=1))
+    assert (shown["created"], shown["failed"]) == ("0", "0")
+    operator.open_sensor(SENSOR)
+    operator.switch_sensor(on=False)
 
 
 def test_failing_check_says_why_and_what_to_do(

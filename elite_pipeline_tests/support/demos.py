@@ -177,13 +177,19 @@ class Demo:
 
     def succeeded(self, job: str) -> set[str]:
         """Return the clients for which a run of a job has succeeded."""
-        return {
-            tag["value"]
-            for run in self.runs()
-            if run["jobName"] == job and run["status"] == "SUCCESS"
-            for tag in run["tags"]
-            if tag["key"] == "dagster/partition"
-        }
+        return self._clients(lambda run, _: run["jobName"] == job)
+
+    def backfilled(self, backfill: str) -> set[str]:
+        """Return the clients for which a run of a backfill has succeeded."""
+        return self._clients(lambda _, tags: tags.get("dagster/backfill") == backfill)
+
+    def _clients(self, is_one: Callable[[dict[str, Any], dict[str, str]], bool]) -> set[str]:
+        found = set()
+        for run in self.runs():
+            tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+            if run["status"] == "SUCCESS" and is_one(run, tags) and "dagster/partition" in tags:
+                found.add(tags["dagster/partition"])
+        return found
 
     def helpdesk(self, statement: str) -> list[tuple[Any, ...]]:
         """Read from the helpdesk's database."""

@@ -154,12 +154,13 @@ class Operator:
         expect(end).to_have_text("Success")
         return self.page.url.rsplit("/", 1)[1][:8]
 
-    def launch_backfill(self, dialog: Locator) -> None:
-        """Click «Launch backfill», look at it, and wait until all of it has succeeded."""
+    def launch_backfill(self, dialog: Locator) -> str:
+        """Click «Launch backfill», and look at it; return its id."""
         dialog.get_by_role("button", name="Launch backfill").click()
         self._notices.get_by_role("link", name="View", exact=True).click()
         self.page.wait_for_url("**/runs/b/*")
-        expect(self.page.get_by_text("100% completed")).to_be_visible(timeout=RUN_PATIENCE)
+        expect(self.page.get_by_text("Partition selection")).to_be_visible()
+        return self.page.url.rsplit("/", 1)[1]
 
     def materialization(self, asset: str, partition: str, *, run: str = "") -> Mapping[str, str]:
         """Return what the page says of a partition's last materialization, by its labels.
@@ -253,8 +254,9 @@ class Operator:
     def open_run_of_sensor(self, tag: str) -> str:
         """Look at the runs of the open sensor until there is one with a tag; as :meth:`wait_for_run`."""
         self.page.get_by_text("Runs", exact=True).last.click()
-        tagged = self.page.get_by_role("row").filter(has_text=tag).first
-        tagged.get_by_role("link", name=re.compile("^[0-9a-f]{8}$")).click()
+        # what holds both the tag and the link to its run, whatever it is made of
+        both = "xpath=ancestor::*[.//a[contains(@href, '/runs/')]][1]"
+        self.page.get_by_text(tag).first.locator(both).locator("a[href*='/runs/']").first.click()
         return self.wait_for_run()
 
     # anywhere
