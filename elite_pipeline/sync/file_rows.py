@@ -174,6 +174,20 @@ def tagged_name(note: str, name: str, limits: TextLimits) -> str:
     return file_names.shown_name(private_tag(note) + file_names.shown_name(name, limits), limits)
 
 
+def untagged_name(note: str, row: Row, limits: TextLimits) -> str:
+    """Return what people call an internal note's file, also where its tag has made the name shorter.
+
+    Args:
+        note: Uuid of the note.
+        row: Of ``files``, its name without the tag (:func:`find_rows`).
+        limits: What ``files.name`` holds.
+    """
+    # the name that its bytes lie under has no tag
+    name, whole = str(row.name), str(row.file).removeprefix(f"{row.id}-")
+    is_it = tagged_name(note, whole, limits) == f"{private_tag(note)}{name}"
+    return whole if is_it else name
+
+
 def find_file_targets(tx: Tx, pending: Sequence[Pending]) -> None:
     """Say of each ticket where the files of its messages go, now that their rows are there."""
     messages = [

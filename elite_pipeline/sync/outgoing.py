@@ -146,9 +146,9 @@ class _Outgoing:
         ids = [ticket.id for ticket in changed]
         letters = self._run.letters.among([entity_of(id_) for id_ in ids])
         held = {ticket_id(entity): _held(some, self._run) for entity, some in letters.items()}
-        files_of = _files_of(letters, held)
+        late = _late_files(letters, held)
         owing = _owing(letters, held)
-        tickets, relations = self._store.run(partial(self._read, ids, files_of, owing))
+        tickets, relations = self._store.run(partial(self._read, ids, late, owing))
         sendable = [ticket for ticket in map(self._settled, tickets) if ticket.is_sendable]
         sents = self._send_all(sendable, relations, held) if sendable else []
         self._settle(changed, tickets, sents, letters, held)
@@ -159,12 +159,12 @@ class _Outgoing:
         return {ticket.row.id for ticket in tickets} - left
 
     def _read(
-        self, ids: Sequence[int], files_of: Sequence[int], owing: Collection[int], tx: Tx
+        self, ids: Sequence[int], late: Mapping[int, int], owing: Collection[int], tx: Tx
     ) -> tuple[list[OutgoingTicket], Relations]:
         # of every batch anew: in a long run people go on typing
         self._now_there = tx.now()
         tickets = read_tickets(
-            tx, self._store.client_id, ids, self._store.instants_as_written, files_of
+            tx, self._store.client_id, ids, self._store.instants_as_written, late
         )
         for ticket in tickets:
             ticket.owes_states = ticket.row.id in owing
@@ -285,7 +285,7 @@ class _Outgoing:
             (entity_of(id_), record)
             for id_, some in held.items()
             for record in (*some.passing, *some.refused)
-        ]
+        ] + [(ticket.entity, f"file {file}") for ticket in tickets for file in ticket.stray_files]
         sent_ids = set()
         for sent in sents:
             id_ = sent.ticket.row.id
@@ -345,14 +345,16 @@ def _owing(letters: Mapping[str, Sequence[DeadLetter]], held: Mapping[int, Held]
     )
 
 
-def _files_of(letters: Mapping[str, Sequence[DeadLetter]], held: Mapping[int, Held]) -> list[int]:
-    """Return the files that failed after their reply was sent, and are to be tried again."""
-    return [
-        int(letter.record.removeprefix("file "))
+def _late_files(
+    letters: Mapping[str, Sequence[DeadLetter]], held: Mapping[int, Held]
+) -> dict[int, int]:
+    """Return the files to be tried again that failed after their reply was sent, with their tickets."""
+    return {
+        int(letter.record.removeprefix("file ")): ticket_id(entity)
         for entity, some in letters.items()
         for letter in some
         if letter.record.startswith("file ") and letter.record not in held[ticket_id(entity)]
-    ]
+    }
 
 
 def _write_back(sents: Sequence[Sent], tx: Tx) -> None:

@@ -8,7 +8,7 @@ What does not belong here: the uploads folder (``togadesk.uploads``), what was c
 """
 
 import mimetypes
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from contextlib import nullcontext
 from threading import Lock
 
@@ -55,6 +55,7 @@ class FileSender:
         files: Sequence[OutgoingFile],
         there: Sequence[NoteFile],
         held: Container[str],
+        late: Collection[int] = (),
     ) -> tuple[list[tuple[str, Exception]], list[str], int]:
         """Send what a note lacks.
 
@@ -64,6 +65,7 @@ class FileSender:
             files: All files of its reply.
             there: All files of the note.
             held: Records that are not to be tried now.
+            late: Ids of those to be sent, where the others were sent before; none: all of them.
 
         Returns:
             What failed (record and why), what was not tried, and how many files were linked.
@@ -84,7 +86,8 @@ class FileSender:
                 raise
             except PipelineError as error:
                 # the folder itself may be away: nothing says which of its files are there already
-                failures.append((f"file {file.id}", error))
+                if not late or file.id in late:
+                    failures.append((f"file {file.id}", error))
         found = match(
             likenesses,
             [Likeness(self._shown(link.file.name), link.file.size) for link in there],
@@ -92,7 +95,7 @@ class FileSender:
         linked = {link.file.uuid for link in there}
         is_stopped = False
         for file, at in zip(sized, found, strict=True):
-            if at is not None:
+            if at is not None or (late and file.id not in late):
                 continue
             record = f"file {file.id}"
             if is_stopped:

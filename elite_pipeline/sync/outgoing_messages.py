@@ -119,7 +119,7 @@ class MessageSender:
                 sent.failures.append((message.record, unknown))
                 return True
             failures, untried, made = self._files.send(
-                self._routes.notes, note, message.files, there, held
+                self._routes.notes, note, message.files, there, held, message.late
             )
             sent.failures += failures
             sent.untried += untried

@@ -4,11 +4,15 @@ Follows ``spec/sync.md`` section 5. What is sent of them: ``outgoing_sender``; w
 ``outgoing``.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 
+from elite_pipeline.sync.file_rows import find_rows, untagged_name
 from elite_pipeline.sync.own_keys import KeyKind, OwnKey
+from elite_pipeline.sync.ticket_outcomes import FileTarget
+from elite_pipeline.sync.wanted_files import note_start, private_tag
 from elite_pipeline.togadesk import Row, Tx, file_names
 
 FLOW = "togadesk_to_toga2"
@@ -60,6 +64,7 @@ class OutgoingMessage:
         text: HTML.
         written: Naive, in the helpdesk's zone.
         reference: The note that it was sent as; only its files are asked for again then.
+        late: Of one that was sent: which of its files failed then, and are to be tried again.
     """
 
     key: OwnKey
@@ -68,6 +73,7 @@ class OutgoingMessage:
     written: datetime | None
     reference: str | None = None
     files: list[OutgoingFile] = field(default_factory=list)
+    late: set[int] = field(default_factory=set)
 
     @property
     def record(self) -> str:
@@ -85,6 +91,8 @@ class OutgoingTicket:
         first_reply: Id of its first reply, which is its description; None: it has no reply.
         is_young: Something of it was written only just now, and is left for the next run.
         owes_states: Its status or priority could not be sent with what moved it.
+        stray_files: Files that are to be tried again, and whose message cannot be found now: a run that
+            takes it out of the replies was cut off, or its note cannot be read.
     """
 
     row: Row
@@ -92,6 +100,7 @@ class OutgoingTicket:
     first_reply: int | None = None
     is_young: bool = False
     owes_states: bool = False
+    stray_files: list[int] = field(default_factory=list)
 
     @property
     def entity(self) -> str:
@@ -138,7 +147,7 @@ def read_tickets(
     client_id: int,
     ids: Sequence[int],
     instants_of: Instants,
-    files_of: Collection[int] = (),
+    late_files: Mapping[int, int] = MappingProxyType({}),
 ) -> list[OutgoingTicket]:
     """Read tickets of one client with all that has not been sent of them, in the order of ``ids``.
 
@@ -148,7 +157,8 @@ def read_tickets(
         ids: Of tickets.
         instants_of: Gives the instants of one table's times, by its ids: where a clock was put back, the
             times alone are not in the order of writing.
-        files_of: Ids of files that were not sent with their replies: these replies are read too.
+        late_files: Id of a file that was not sent with its reply -> the ticket that it was a file of
+            then. Its message is read too, wherever people have taken it since.
     """
     rows = {
         row.id: row
@@ -159,24 +169,13 @@ def read_tickets(
     tickets = {id_: OutgoingTicket(rows[id_]) for id_ in ids if id_ in rows}
     if not tickets:
         return []
-    late = _replies_of_files(tx, files_of)
     for kind, (table, text) in MESSAGES.items():
         columns = ["id", "ticketid", "peopleid", "timestamp", "referenceId", text]
-        unsent = tx.select_unreferenced(table, columns, tickets)
-        if kind == "reply" and late:
-            known = {row.id for row in unsent}
-            unsent += tx.select(table, columns, in_=("id", sorted(late - known)))
-        for row in unsent:
+        for row in tx.select_unreferenced(table, columns, tickets):
             if (ticket := tickets.get(row.ticketid)) is not None:
-                ticket.messages.append(
-                    OutgoingMessage(
-                        OwnKey(kind, row.id),
-                        row.peopleid,
-                        row[text],
-                        row.timestamp,
-                        row.referenceId or None,
-                    )
-                )
+                ticket.messages.append(_message(kind, row, row[text]))
+    if late_files:
+        _read_late_messages(tx, client_id, tickets, late_files)
     waiting = [ticket for ticket in tickets.values() if ticket.has_something]
     for ticket in waiting:
         ticket.messages = _in_order(ticket.messages, instants_of)
@@ -204,27 +203,88 @@ def _in_order(messages: Sequence[OutgoingMessage], instants_of: Instants) -> lis
     return [one for _, _, one in sorted(dated, key=lambda entry: entry[:2])]
 
 
-def _replies_of_files(tx: Tx, files: Collection[int]) -> set[int]:
-    rows = tx.select("files", ["id", "ticketreplyid"], in_=("id", sorted(files))) if files else []
-    return {row.ticketreplyid for row in rows if row.ticketreplyid}
+def _message(kind: KeyKind, row: Row, text: str) -> OutgoingMessage:
+    reference = row.referenceId or None
+    return OutgoingMessage(OwnKey(kind, row.id), row.peopleid, text, row.timestamp, reference)
+
+
+def _read_late_messages(
+    tx: Tx, client_id: int, tickets: Mapping[int, OutgoingTicket], late_files: Mapping[int, int]
+) -> None:
+    """Add the messages of files that were not sent with them, each to the ticket that it was sent with.
+
+    It may have been moved to another ticket meanwhile, and of a note that was made internal it is a
+    comment now, and the file is kept with the client's (``file_rows``).
+    """
+    columns = ["id", "ticketreplyid", "name"]
+    files = tx.select("files", columns, in_=("id", sorted(late_files)))
+    under = {row.id: row.ticketreplyid for row in files if row.ticketreplyid}
+    columns = ["id", "peopleid", "timestamp", "referenceId"]
+    replies = {
+        row.id: row
+        for row in tx.select("tickets_replies", columns, in_=("id", sorted(set(under.values()))))
+    }
+    found: dict[int, tuple[KeyKind, Row]] = {
+        id_: ("reply", replies[reply]) for id_, reply in under.items() if reply in replies
+    }
+    hidden = {row.id: row.name.lower() for row in files if not row.ticketreplyid}
+    for comment in _comments_of(tx, client_id, hidden.values()):
+        tag = private_tag(comment.referenceId)
+        found |= {id_: ("comment", comment) for id_, name in hidden.items() if name.startswith(tag)}
+    messages: dict[tuple[int, OwnKey], OutgoingMessage] = {}
+    for file in files:
+        ticket = tickets.get(late_files[file.id])
+        if ticket is None:
+            continue
+        if file.id not in found:
+            # what people took away from its message is nobody's any more
+            if not file.ticketreplyid and note_start(file.name):
+                ticket.stray_files.append(file.id)
+            continue
+        kind, row = found[file.id]
+        fresh = _message(kind, row, "")
+        if fresh.reference is not None:
+            message = messages.setdefault((ticket.row.id, fresh.key), fresh)
+            message.late.add(file.id)
+    for (ticket_id_, _), message in messages.items():
+        tickets[ticket_id_].messages.append(message)
+
+
+def _comments_of(tx: Tx, client_id: int, names: Iterable[str]) -> list[Row]:
+    """Return the comments of the client's internal notes that files are named by."""
+    starts = {start for name in names if (start := note_start(name))}
+    if not starts:
+        return []
+    columns = ["id", "ticketid", "peopleid", "timestamp", "referenceId"]
+    rows = tx.select_by_reference_start("comments", columns, sorted(starts))
+    tickets = sorted({row.ticketid for row in rows})
+    own = {
+        row.id
+        for row in tx.select("tickets", ["id"], where={"clientid": client_id}, in_=("id", tickets))
+    }
+    return [row for row in rows if row.ticketid in own]
 
 
 def _read_files(tx: Tx, tickets: Iterable[OutgoingTicket]) -> None:
-    replies = {
-        message.key.id: message
-        for ticket in tickets
-        for message in ticket.messages
-        if message.key.kind == "reply"
-    }
-    if not replies:
-        return
+    messages = [message for ticket in tickets for message in ticket.messages]
+    replies = {one.key.id: one for one in messages if one.key.kind == "reply"}
     columns = ["id", "ticketreplyid", "name", "file", "filetype"]
-    for row in tx.select("files", columns, in_=("ticketreplyid", sorted(replies))):
-        replies[row.ticketreplyid].files.append(
-            OutgoingFile(
-                row.id, file_names.real_name(row.id, row.name, row.file), row.file, row.filetype
+    if replies:
+        for row in tx.select("files", columns, in_=("ticketreplyid", sorted(replies))):
+            replies[row.ticketreplyid].files.append(
+                OutgoingFile(
+                    row.id, file_names.real_name(row.id, row.name, row.file), row.file, row.filetype
+                )
             )
-        )
+    comments = {one.reference: one for one in messages if one.key.kind == "comment" and one.late}
+    if comments:
+        targets = [FileTarget(note, None, ()) for note in comments if note is not None]
+        limits = tx.limits("files", "name")
+        for note, rows in find_rows(tx, targets).items():
+            comments[note].files += [
+                OutgoingFile(row.id, untagged_name(note, row, limits), row.file, row.filetype)
+                for row in rows
+            ]
 
 
 def read_relations(

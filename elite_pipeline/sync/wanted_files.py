@@ -3,9 +3,12 @@
 What does not belong here: writing them (``incoming_files``).
 """
 
+import re
 from dataclasses import dataclass
 
 from elite_pipeline.toga2.models import FileInfo
+
+_TAGGED = re.compile("note-([0-9a-z]{8})[0-9a-z]{0,4}-", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,12 @@ def private_tag(note: str) -> str:
     A comment cannot have files in the helpdesk, so they are kept with the client's own, by these names.
     """
     return f"note-{''.join(filter(str.isalnum, note))[:12].lower()}-"
+
+
+def note_start(name: str) -> str:
+    """Return what the uuid of a note begins with whose file is called so; empty: it is no such name."""
+    found = _TAGGED.match(name)
+    return found[1].lower() if found else ""
 
 
 def private_line(note: str) -> str:

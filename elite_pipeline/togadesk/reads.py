@@ -165,6 +165,29 @@ class Reads:
             )
         ]
 
+    def select_by_reference_start(
+        self, table: str, columns: Sequence[str], starts: Sequence[str]
+    ) -> list[Row]:
+        """Return the rows whose ``referenceId`` begins in one of some ways, other clients' among them.
+
+        The whole table is read for it where it has no index.
+
+        Args:
+            table: One that has a ``referenceId``.
+            columns: Columns to read, ``id`` among them.
+            starts: Of letters and digits.
+        """
+        declared = self._table(table)
+        query = sa.select(*(declared.c[name] for name in columns)).order_by(declared.c.id)
+        reference = declared.c.referenceId
+        return [
+            Row(zip(columns, values, strict=True))
+            for some in in_chunks(list(starts), _PREFIXES)
+            for values in self._sender.read(
+                query.where(sa.or_(*(reference.like(f"{start}%") for start in some))), table
+            )
+        ]
+
     def now(self) -> datetime:
         """Return the time of the server, aware, UTC, in whole seconds."""
         ((said,),) = self._sender.read(sa.select(self._clock), "(the server's clock)")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from elite_pipeline.errors import PipelineError
@@ -126,6 +127,7 @@ class TwoWayHistory:
         settings.notes_touch_ticket = self._chance(0.5)
         self._may_be_silent, self._may_be_odd = self._chance(0.3), self._chance(0.2)
         self.may_lose = self._may_lose_bytes = self._chance(0.2)
+        self._lost: list[tuple[Path, bytes, Account]] = []
 
     def unfold(self, least: int = 30, most: int = 90) -> None:
         """Let everything happen; the last faults are over when this returns."""
@@ -393,8 +395,20 @@ class TwoWayHistory:
         stored, text = self._dice.choice(rows)
         path = self.systems.uploads_dir / stored
         if path.exists():
+            account = self.accounts[str(marker_of(text))]
+            self._lost.append((path, path.read_bytes(), account))
             path.unlink()
-            self.accounts[str(marker_of(text))].lost_files += 1
+            account.lost_files += 1
+
+    def find_bytes(self) -> None:
+        """Put back, by chance, what files have lost: each has to arrive then, wherever its note is."""
+        if self._chance(0.5):
+            for path, content, account in self._lost:
+                path.write_bytes(content)
+                account.lost_files -= 1
+            self.diary.append(f"-- {len(self._lost)} files have their bytes again")
+            self._lost.clear()
+            self.may_lose = any(account.lost_files for account in self.accounts.values())
 
     # What there is
 
