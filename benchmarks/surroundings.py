@@ -6,6 +6,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,11 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 #: The environment that dlt lives in; ``make bench`` builds it.
 PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 
-#: Statements that write, as the server counts them.
-_WRITES = (
-    "Com_insert", "Com_insert_select", "Com_update", "Com_update_multi", "Com_delete",
-    "Com_delete_multi", "Com_replace", "Com_replace_select",
-)  # fmt: skip
+#: How statements begin that write.
+_WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
 
 
 #: What dlt reads when it is imported.
@@ -199,11 +197,32 @@ class Surroundings:
             process.communicate()
             shutil.rmtree(path.parent)
 
-    def writes(self) -> int:
-        """Return how many writing statements the server has carried out so far."""
-        names = ", ".join(f"'{name}'" for name in _WRITES)
-        rows = self.server.execute(f"SHOW GLOBAL STATUS WHERE Variable_name IN ({names})")
-        return sum(int(str(count)) for _, count in rows)
+    @contextmanager
+    def counting_writes(self) -> Iterator[Counter[str]]:
+        """Count the writing statements that the server is sent meanwhile, by database; then they are in.
+
+        The server's own log of all statements tells: it is on for no longer than this.
+        """
+        server = self.server
+        server.execute("SET GLOBAL log_output = 'TABLE'")
+        server.execute("TRUNCATE TABLE mysql.general_log")
+        counted: Counter[str] = Counter()
+        server.execute("SET GLOBAL general_log = ON")
+        try:
+            yield counted
+        finally:
+            server.execute("SET GLOBAL general_log = OFF")
+        database_of: dict[object, str] = {}
+        for thread, command, argument in server.execute(
+            "SELECT thread_id, command_type, CONVERT(argument USING utf8mb4) "
+            "FROM mysql.general_log ORDER BY event_time"
+        ):
+            text = str(argument).strip()
+            if command == "Connect":
+                # "user@host on database using TCP/IP"
+                database_of[thread] = text.partition(" on ")[2].split(" ")[0]
+            elif text.upper().startswith(_WRITES):
+                counted[database_of[thread]] += 1
 
 
 def run_contestant(

@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -50,8 +50,7 @@ def measure_tick(here: Surroundings, *, rounds: int, tell: Tell) -> Iterator[Fig
         here.toga2(template, clients=CLIENTS) as toga2,
         here.helpdesk() as helpdesk,
         patch.dict(os.environ, _environ(folder, toga2, helpdesk)),
-        # a line for each client, on the terminal where figures are
-        patch.object(logging.root.manager, "disable", logging.INFO),
+        _silent_log(),
         dg.DagsterInstance.local_temp(str(folder)) as instance,
     ):
         tell(f"tick: {CLIENTS} clients with {_RUNS} runs behind each")
@@ -74,6 +73,17 @@ def measure_tick(here: Surroundings, *, rounds: int, tell: Tell) -> Iterator[Fig
             (min(seconds), max(seconds)),
             unit="s",
         )
+
+
+@contextmanager
+def _silent_log() -> Iterator[None]:
+    """Keep the line for each client from the terminal, where figures are."""
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 @dataclass(frozen=True)
