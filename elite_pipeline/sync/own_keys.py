@@ -67,5 +67,9 @@ def own_keys(raws: Iterable[object], field: str) -> dict[str, OwnKey]:
     return {
         uuid: key
         for raw in raws
-        if (key := own_key(raw, field)) is not None and (uuid := uuid_of(raw)) is not None
+        # most have none, and looking closer at each would take longer than all else that is read of it
+        if isinstance(raw, dict)
+        and raw.get(field)
+        and (key := own_key(raw, field)) is not None
+        and (uuid := uuid_of(raw)) is not None
     }

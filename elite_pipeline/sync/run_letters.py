@@ -65,7 +65,7 @@ class RunLetters:
 
     def due_entities(self) -> Iterator[list[str]]:
         """Yield what failed before and is due to be tried again, some at a time."""
-        if not self._is_any_known():
+        if not self.is_any_known():
             return
         for page in self._context.ledger.dead_letters.due_pages(self._flow, self._now):
             nameless = [entity for entity in page if NAMELESS in entity]
@@ -75,7 +75,7 @@ class RunLetters:
 
     def among(self, entities: Collection[str]) -> Mapping[str, Sequence[DeadLetter]]:
         """Return the dead letters of those entities that have any."""
-        if not entities or not self._is_any_known():
+        if not entities or not self.is_any_known():
             return {}
         return self._context.ledger.dead_letters.among(self._flow, entities)
 
@@ -149,12 +149,12 @@ class RunLetters:
                 if one.is_news:
                     self._report(replace(failure, parked=one.letter.parked), stumble.error)
         self._tally.waiting += len(untried)
-        if self._is_any_known() and handled:
+        if self.is_any_known() and handled:
             letters.resolve(self._flow, handled, [*failures, *untried])
 
     def summary(self) -> Letters:
         """Return what is left at the end of the run: how many, since when, and the first of them."""
-        if not self._is_any_known():
+        if not self.is_any_known():
             return Letters()
         letters = self._context.ledger.dead_letters
         counts = letters.counts(self._flow)
@@ -178,7 +178,8 @@ class RunLetters:
         failure = failure_of(one.record, one.updated, one.error, one.entity)
         return replace(failure, reason=self._context.toga2.redact(failure.reason))
 
-    def _is_any_known(self) -> bool:
+    def is_any_known(self) -> bool:
+        """Tell whether the flow has any dead letters: where it has none, nothing need be asked."""
         if self._has_any is None:
             self._has_any = self._context.ledger.dead_letters.has_any(self._flow)
         return self._has_any

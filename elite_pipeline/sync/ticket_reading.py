@@ -58,12 +58,22 @@ class TicketReader:
         context: What the run works with.
         run: Its bookkeeping.
         remembers: Whether what the ledger has seen holds for this run.
+        versions_after: Of tickets that were updated until then, aware, the versions are of no use to
+            the caller; None: they are of all.
     """
 
-    def __init__(self, context: FlowContext, run: FlowRun, *, remembers: bool) -> None:
+    def __init__(
+        self,
+        context: FlowContext,
+        run: FlowRun,
+        *,
+        remembers: bool,
+        versions_after: datetime | None = None,
+    ) -> None:
         self._context = context
         self._run = run
         self._remembers = remembers
+        self._versions_after = versions_after
         self._routes = TICKET_ROUTES[context.client.toga2.integration_type]
         self._prefix = context.client.custom_field_prefix
 
@@ -75,7 +85,6 @@ class TicketReader:
         is_expanded = any(self._routes.is_expanded(raw) for raw in page)
         held = self._held(page)
         for raw in page:
-            version = version_of(raw)
             if (name := name_of(raw)) in held:
                 fetched.held.append(held[name])
                 continue
@@ -84,6 +93,7 @@ class TicketReader:
                 error = PermanentError(ticket.reason)
                 fetched.unreadable.append((ticket.name, ticket.updated, error))
                 continue
+            version = version_of(raw) if self._has_version(ticket) else None
             if version is not None:
                 if known.get(ticket.uuid) == version.fingerprint:
                     fetched.unchanged.append(ticket.updated)
@@ -136,8 +146,13 @@ class TicketReader:
                 fetched.bundles.append(self._bundle(answer, ticket))
         return fetched
 
+    def _has_version(self, ticket: Ticket) -> bool:
+        return self._versions_after is None or ticket.updated > self._versions_after
+
     def _held(self, page: Sequence[object]) -> dict[str, datetime]:
         """Return the tickets of a page that are left to their dead letters."""
+        if not self._run.letters.is_any_known():
+            return {}
         moments = {
             name_of(raw): updated for raw in page if (updated := updated_of(raw)) is not None
         }

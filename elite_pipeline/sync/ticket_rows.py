@@ -214,32 +214,40 @@ class TicketRows:
         Raises:
             PermanentError: It cannot be stored.
         """
-        email = (note.author_email or "").strip().lower()
+        author, text, more = self.note_row(ticket, note, own)
+        links = note.files or ()
+        files = tuple(wanted(link.file) for link in links if isinstance(link, NoteFile))
+        return Message(
+            uuid=note.uuid,
+            is_public=note.is_external,
+            is_description=False,
+            author_id=author,
+            text=text,
+            written=note.created,
+            updated=note.updated,
+            own=own,
+            files=files + more,
+        )
+
+    def note_row(
+        self, ticket: str, note: TicketNote, own: OwnKey | None = None
+    ) -> tuple[int, str, tuple[WantedFile, ...]]:
+        """Return what of a note's message goes into its row: who wrote it, and its text as it fits.
+
+        Also the file with all of the text, where that is too long. Arguments and errors as :meth:`note`.
+        """
+        email = author_email(note)
         author = self._references.authors.get(email, 0) if email else 0
         text = note.body or ""
         if not author and own is None:
             text = signature(note.author_name, note.author_email) + text
             if email:
                 self.waiting.append(Waiting(ticket, "author", email))
-        links = note.files or ()
-        files = tuple(wanted(link.file) for link in links if isinstance(link, NoteFile))
         if note.is_external:
-            fitted, more = self._fit_body("tickets_replies", "message", text)
-        else:
-            line = private_line(note.uuid) if note.file_count else ""
-            tag = private_tag(note.uuid)
-            fitted, more = self._fit_body("comments", "comment", text, line=line, tag=tag)
-        return Message(
-            uuid=note.uuid,
-            is_public=note.is_external,
-            is_description=False,
-            author_id=author,
-            text=fitted,
-            written=note.created,
-            updated=note.updated,
-            own=own,
-            files=files + more,
-        )
+            return (author, *self._fit_body("tickets_replies", "message", text))
+        line = private_line(note.uuid) if note.file_count else ""
+        tag = private_tag(note.uuid)
+        return (author, *self._fit_body("comments", "comment", text, line=line, tag=tag))
 
     def _subject(self, ticket: Ticket) -> tuple[str, bool]:
         """Return the subject as it fits, and whether that is all of it."""

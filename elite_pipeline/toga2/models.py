@@ -316,7 +316,7 @@ _NOTE_FILES = RecordParser(NoteFile)
 
 def is_stub(raw: object) -> bool:
     """Tell whether a raw record was not expanded: below the depth that is honoured only a uuid comes."""
-    return isinstance(raw, dict) and raw.keys() <= {"uuid"}
+    return isinstance(raw, dict) and len(raw) <= 1 and raw.keys() <= {"uuid"}
 
 
 def uuid_of(raw: object) -> str | None:

@@ -41,13 +41,14 @@ class Due:
         sides: Takes in which tickets are due.
 
     Attributes:
+        origin: The instant behind which the next run of the way in reads; aware.
         is_everything: No run has come through yet: all that TOGA 2 has is due.
     """
 
     def __init__(self, context: FlowContext, sides: Sides) -> None:
         self._context = context
         self._sides = sides
-        self._origin = origin(context, watermarks.TICKETS)
+        self.origin = origin(context, watermarks.TICKETS)
         self._remembers = self._holds(INCOMING, watermarks.TICKETS)
         self.is_everything = context.watermarks.get(watermarks.TICKETS) <= watermarks.BEGINNING
 
@@ -63,7 +64,7 @@ class Due:
 
     def is_past(self, updated: datetime) -> bool:
         """Tell whether the next run of the way in reads what was updated then."""
-        return updated > self._origin
+        return updated > self.origin
 
     def note_tickets(
         self, updated: Mapping[str, datetime], versions: Mapping[str, SeenVersion]
@@ -74,7 +75,7 @@ class Due:
             updated: Uuid -> when it was updated.
             versions: Uuid -> the version that was listed.
         """
-        past = [uuid for uuid, moment in updated.items() if moment > self._origin]
+        past = [uuid for uuid, moment in updated.items() if moment > self.origin]
         known = self._context.ledger.known(INCOMING, past) if past and self._remembers else {}
         self._sides.put_due_there(
             uuid
@@ -98,7 +99,7 @@ class Due:
     def _find_notes(self) -> None:
         """A note that is news brings its whole ticket with it."""
         routes = TICKET_ROUTES[self._context.client.toga2.integration_type]
-        for page in self._context.toga2.pages(routes.notes, after=self._origin):
+        for page in self._context.toga2.pages(routes.notes, after=self.origin):
             versions = [(raw, version_of(raw)) for raw in page if updated_of(raw) is not None]
             uuids = [version.uuid for _, version in versions if version is not None]
             known = self._context.ledger.known(INCOMING, uuids) if self._remembers else {}

@@ -3,10 +3,12 @@
 What does not belong here: what the rows are held against (``tickets``).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any
 
+from elite_pipeline.iteration import prefetch
 from elite_pipeline.sync.context import FlowContext
 from elite_pipeline.sync.ticket_outcomes import Bundle
 from elite_pipeline.sync.verify.sides import COMMENTS, REPLIES, Sides
@@ -65,10 +67,18 @@ class Helpdesk:
 
     def _read_on(self) -> None:
         for walk in _WALKS:
-            while rows := self._store.run(partial(_next, walk, self._read[walk])):
-                self._put(walk, rows)
-                self._read[walk] = rows[-1][0]
-                self._context.progress(f"helpdesk: {walk} read up to id {self._read[walk]}")
+            # the server makes the next piece ready while this one is put away
+            with closing(prefetch(self._pieces(walk))) as pieces:
+                for rows in pieces:
+                    self._put(walk, rows)
+                    self._read[walk] = rows[-1][0]
+                    self._context.progress(f"helpdesk: {walk} read up to id {self._read[walk]}")
+
+    def _pieces(self, walk: Walk) -> Iterator[Sequence[Sequence[Any]]]:
+        after = self._read[walk]
+        while rows := self._store.run(partial(_next, walk, after)):
+            yield rows
+            after = rows[-1][0]
 
     def _refresh(self, walk: Walk, ids: Iterable[int]) -> None:
         known = sorted(ids)

@@ -155,7 +155,7 @@ class MessageJudge:
     def _judge_time(
         self, case: Case, kind: str, uuid: str, row: MessageHere, written: datetime
     ) -> None:
-        expected = str(self._context.togadesk.to_local(written))
+        expected = self._context.togadesk.local_text(written)
         if row.time != expected:
             detail = f"time: {row.time} instead of {expected}"
             case.find(

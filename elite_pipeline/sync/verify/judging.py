@@ -7,7 +7,7 @@ What does not belong here: messages (``judged_messages``), files (``judged_files
 nothing in TOGA 2 (``unsent``, ``gone``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from elite_pipeline.sync.category_trees import TICKETS_FLOW as INCOMING
@@ -15,14 +15,16 @@ from elite_pipeline.sync.category_trees import choices_of
 from elite_pipeline.sync.context import FlowContext
 from elite_pipeline.sync.nets import write_in_nets
 from elite_pipeline.sync.outgoing_rows import FLOW as OUTGOING
-from elite_pipeline.sync.ticket_batch import TicketBatch
+from elite_pipeline.sync.ticket_batch import TicketBatch, find_authors
 from elite_pipeline.sync.ticket_outcomes import Bundle, TicketOutcome
+from elite_pipeline.sync.ticket_rows import author_email
 from elite_pipeline.sync.verify.cases import Case
 from elite_pipeline.sync.verify.category_tree import TreeJudge
 from elite_pipeline.sync.verify.explaining import LettersOf
 from elite_pipeline.sync.verify.findings import Reason
 from elite_pipeline.sync.verify.judged_files import FileJudge
 from elite_pipeline.sync.verify.judged_messages import MessageJudge
+from elite_pipeline.sync.verify.plainly_equal import PlainlyEqual
 from elite_pipeline.sync.verify.sides import COMMENTS, REPLIES, Sides, key
 from elite_pipeline.sync.verify.watching import Known, Noted, WatchingTx
 from elite_pipeline.togadesk import Tx
@@ -58,7 +60,32 @@ class Judge:
         self._letters_in = LettersOf(context, INCOMING)
         self._letters_out = LettersOf(context, OUTGOING)
         self._messages = MessageJudge(context)
+        self._plainly_equal = PlainlyEqual(context, sides, self._choices, self._category_paths)
         self.files = FileJudge(context, sides, with_bytes=with_bytes)
+
+    def authors_of(self, bundles: Sequence[Bundle]) -> dict[str, int]:
+        """Return e-mail -> id of those who wrote notes, as the helpdesk's server knows them."""
+        emails = {author_email(note) for bundle in bundles for note in bundle.notes}
+        store = self._context.togadesk
+        return store.run(partial(find_authors, store=store, emails=emails))
+
+    def to_look_at(self, bundles: Sequence[Bundle], authors: Mapping[str, int]) -> list[Bundle]:
+        """Return the tickets that need to be judged: the others are plainly as they should be.
+
+        Args:
+            bundles: As TOGA 2 has them.
+            authors: Those of their notes (:meth:`authors_of`).
+        """
+        equal = self._plainly_equal.among(bundles, authors)
+        letters_in = self._letters_in.among(list(equal))
+        letters_out = self._letters_out.of_tickets([row.id for row in equal.values()])
+        return [
+            bundle
+            for bundle in bundles
+            if (row := equal.get(bundle.ticket.uuid)) is None
+            or bundle.ticket.uuid in letters_in
+            or row.id in letters_out
+        ]
 
     def judge(self, bundles: Sequence[Bundle]) -> list[Case]:
         """Return a case for each ticket, with what is wrong with it."""
@@ -213,7 +240,7 @@ class Judge:
         """A ticket that came from TOGA 2 has its time; one that was opened here has its own."""
         if case.bundle.own is not None or case.row is None:
             return
-        expected = str(self._context.togadesk.to_local(case.bundle.ticket.created))
+        expected = self._context.togadesk.local_text(case.bundle.ticket.created)
         if case.row.time != expected:
             detail = f"time: {case.row.time} instead of {expected}"
             case.find(

@@ -11,7 +11,6 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
@@ -19,11 +18,11 @@ from typing import Any, Literal, NamedTuple, Self
 from elite_pipeline.iteration import chunked
 from elite_pipeline.sync.verify.findings import Finding, Reason
 from elite_pipeline.togadesk import Row
-from elite_pipeline.togadesk.reference_index import key as uncached_key
+from elite_pipeline.togadesk.reference_index import key
+
+__all__ = ["COMMENTS", "REPLIES", "MessageHere", "Place", "Sides", "TicketHere", "key"]
 
 _CHUNK = 500
-#: The key of a reference; the same ones are asked for again and again while their page is judged.
-key = lru_cache(maxsize=20_000)(uncached_key)
 #: What the file may keep in memory, in kibibytes.
 _CACHE_KIB = 8_192
 _TAG = re.compile(r"note-[0-9a-z]{1,12}-", re.IGNORECASE)
@@ -133,6 +132,8 @@ class Sides:
         self._file.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._file.execute("PRAGMA journal_mode = OFF")
         self._file.execute("PRAGMA synchronous = OFF")
+        # nobody else opens it: no lock need be taken for every statement
+        self._file.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._file.executescript(_SCHEMA)
         return self
 
@@ -197,12 +198,9 @@ class Sides:
             [(key(uuid), own, updated) for uuid, own, updated in rows],
         )
 
-    def put_notes_there(self, rows: Iterable[tuple[str, str, str | None, bool]]) -> None:
-        """Put notes of TOGA 2: uuid, ticket, own key, whether it is external."""
-        self._put(
-            "INSERT INTO notes_there VALUES (?, ?, ?, ?)",
-            [(key(uuid), key(ticket), own, external) for uuid, ticket, own, external in rows],
-        )
+    def put_notes_there(self, rows: Sequence[tuple[str, str, str | None, bool]]) -> None:
+        """Put notes of TOGA 2: the keys of note and ticket, own key, whether it is external."""
+        self._put("INSERT INTO notes_there VALUES (?, ?, ?, ?)", rows)
 
     def put_records_there(self, kind: str, uuids: Iterable[str]) -> None:
         """Put records of reference data."""

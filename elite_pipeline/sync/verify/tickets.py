@@ -1,15 +1,17 @@
 """Verifies tickets, both ways: the helpdesk's rows as a whole, and TOGA 2's pages against them.
 
-The helpdesk is read first, then TOGA 2 page by page, then what is left over on either side is looked
-for. People and runs go on working meanwhile: a ticket in which something differs is read once more, from
-both sides, before it is said.
+The helpdesk is read first, then TOGA 2 page by page (the first few pages beside the helpdesk), then what
+is left over on either side is looked for. People and runs go on working meanwhile: a ticket in which
+something differs is read once more, from both sides, before it is said.
 
 What does not belong here: what differs (``judging``, ``unsent``, ``gone``).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from elite_pipeline.iteration import chunked, prefetch
 from elite_pipeline.sync import watermarks
@@ -33,6 +35,19 @@ from elite_pipeline.toga2.ticket_routes import TICKET_ROUTES
 #: Tickets that are looked at once more, at most, and together: each is read by itself.
 MOST_AGAIN = 2_000
 _AGAIN_TOGETHER = 50
+#: Pages that are read ahead: while the server makes the rows ready there is nothing else to do.
+_PAGES_AHEAD = 5
+#: Tickets that are judged together, at least, while pages are read.
+_JUDGED_TOGETHER = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page of TOGA 2: its tickets, each once, and the people of the helpdesk who write as authors."""
+
+    fetched: Fetched
+    bundles: Sequence[Bundle]
+    authors: Mapping[str, int]
 
 
 class TicketVerifier:
@@ -70,7 +85,8 @@ class TicketVerifier:
         run = FlowRun(
             context, flow=INCOMING, watermark=watermarks.TICKETS, options=Options(full=True)
         )
-        self._reader = TicketReader(context, run, remembers=False)
+        self._reader = TicketReader(context, run, remembers=False, versions_after=self._due.origin)
+        self._to_judge: list[Bundle] = []
         self._listed = 0
         self.counts: list[Count] = []
         self.remarks: list[str] = []
@@ -78,12 +94,16 @@ class TicketVerifier:
 
     def run(self) -> None:
         """Compare, and add what is found."""
-        self._helpdesk.read_all()
-        self._due.find()
-        self._judge_pages()
+        with closing(prefetch(self._pages(), ahead=_PAGES_AHEAD)) as pages:
+            first = next(pages, None)
+            self._helpdesk.read_all()
+            self._due.find()
+            for page in chain([] if first is None else [first], pages):
+                self._judge_page(page)
         self._sides.index_there()
         if self._since is not None:
             self._judge_changed_notes(self._since)
+        self._judge_waiting()
         self.files_compared = self._judge.files.compared
         self._count()
         self._judge_suspects()
@@ -91,13 +111,16 @@ class TicketVerifier:
             Unsent(self._context, self._sides, self._since).find()
         Gone(self._context, self._sides, self._since, self._judge_again).find()
 
-    def _judge_pages(self) -> None:
-        pages = self._context.toga2.pages(
+    def _pages(self) -> Iterator[_Page]:
+        """Yield what TOGA 2 lists, with what only the helpdesk's server knows of it."""
+        for page in self._context.toga2.pages(
             self._routes.tickets, after=self._since, depth=wire.FULL_DEPTH
-        )
-        with closing(prefetch(self._reader.complete(page) for page in pages)) as fetched_pages:
-            for fetched in fetched_pages:
-                self._judge_page(fetched)
+        ):
+            yield self._page(self._reader.complete(page))
+
+    def _page(self, fetched: Fetched) -> _Page:
+        bundles = _once(fetched.bundles)
+        return _Page(fetched, bundles, self._judge.authors_of(bundles))
 
     def _judge_changed_notes(self, since: datetime) -> None:
         """Judge the tickets of notes that changed, and that have not changed themselves."""
@@ -107,35 +130,42 @@ class TicketVerifier:
             listed = self._sides.listed(uuids)
             others = [uuid for uuid in uuids if key(uuid) not in listed]
             if others:
-                self._judge_page(self._reader.fetch(others))
+                self._judge_page(self._page(self._reader.fetch(others)))
 
-    def _judge_page(self, fetched: Fetched) -> None:
-        bundles = _once(fetched.bundles)
+    def _judge_page(self, page: _Page) -> None:
+        fetched, bundles = page.fetched, page.bundles
         self._note(bundles)
         self._due.note_tickets(
             {bundle.ticket.uuid: bundle.ticket.updated for bundle in bundles}, fetched.versions
         )
         self._find_unreadable(fetched)
-        self._judge_bundles(bundles, is_last_look=False)
+        if self._context.client.flows.toga2_to_togadesk:
+            # those that need a closer look are few, as a rule: some pages' are looked at together
+            self._to_judge += self._judge.to_look_at(bundles, page.authors)
+            if len(self._to_judge) >= _JUDGED_TOGETHER:
+                self._judge_waiting()
         self._listed += len(bundles) + len(fetched.unreadable)
         self._context.progress(f"tickets: {self._listed} of TOGA 2 compared")
 
     def _note(self, bundles: Sequence[Bundle]) -> None:
         """Note what TOGA 2 has, so that nothing is looked for there in vain."""
         self._sides.put_tickets_there(
-            (
-                bundle.ticket.uuid,
-                str(bundle.own) if bundle.own is not None else None,
-                wire.format_time(bundle.ticket.updated),
-            )
-            for bundle in bundles
+            [
+                (
+                    bundle.ticket.uuid,
+                    str(bundle.own) if bundle.own is not None else None,
+                    wire.format_time(bundle.ticket.updated),
+                )
+                for bundle in bundles
+            ]
         )
-        self._sides.put_notes_there(row for bundle in bundles for row in _notes_of(bundle))
+        self._sides.put_notes_there([row for bundle in bundles for row in _notes_of(bundle)])
+
+    def _judge_waiting(self) -> None:
+        bundles, self._to_judge = _once(self._to_judge), []
+        self._judge_bundles(bundles, is_last_look=False)
 
     def _judge_bundles(self, bundles: Sequence[Bundle], *, is_last_look: bool) -> None:
-        if not self._context.client.flows.toga2_to_togadesk:
-            # nothing keeps what the helpdesk has in step: only what it sent is looked for
-            return
         for case in self._judge.judge(bundles) if bundles else ():
             if not case.findings:
                 continue
@@ -189,7 +219,9 @@ class TicketVerifier:
                 self._sides.put_due_there([bundle.ticket.uuid])
         self._sides.forget(uuids)
         self._find_unreadable(fetched)
-        self._judge_bundles(bundles, is_last_look=True)
+        if self._context.client.flows.toga2_to_togadesk:
+            # else nothing keeps what the helpdesk has in step: only what it sent is looked for
+            self._judge_bundles(bundles, is_last_look=True)
         self._judge.files.there = there
 
     # Counting
@@ -230,14 +262,20 @@ class TicketVerifier:
             self.counts.append(Count("files", self._judge.files.there, one(files)))
 
 
-def _notes_of(bundle: Bundle) -> Iterator[tuple[str, str, str | None, bool]]:
-    """Yield the notes of a ticket: uuid, ticket, key, and whether it is external."""
-    ticket, own = bundle.ticket.uuid, bundle.own_notes
-    for note in bundle.notes:
-        key_of_row = str(own[note.uuid]) if note.uuid in own else None
-        yield note.uuid, ticket, key_of_row, note.is_external
-    for malformed in bundle.malformed:
-        yield malformed.name, ticket, None, not malformed.is_private
+def _notes_of(bundle: Bundle) -> list[tuple[str, str, str | None, bool]]:
+    """Return the notes of a ticket: their key, the ticket's, their own key, whether they are external."""
+    ticket, own = key(bundle.ticket.uuid), bundle.own_notes
+    rows = [
+        (
+            key(note.uuid),
+            ticket,
+            str(own[note.uuid]) if note.uuid in own else None,
+            note.is_external,
+        )
+        for note in bundle.notes
+    ]
+    rows += [(key(one.name), ticket, None, not one.is_private) for one in bundle.malformed]
+    return rows
 
 
 def _once(bundles: Sequence[Bundle]) -> list[Bundle]:
