@@ -93,7 +93,11 @@ def plain(desk: Desk) -> Plain:
     store = desk.systems.toga2_store
     unit = store.create("elite", "units", {"name": "Scanner", "tag": "T1"})["uuid"]
     team = store.create("elite", "ticket-teams", {"name": "Field"})["uuid"]
-    named = {"contact": {"uuid": ann}, "unit": {"uuid": unit}, "ticketTeam": {"uuid": team}}
+    named: dict[str, Any] = {
+        "contact": {"uuid": ann},
+        "unit": {"uuid": unit},
+        "ticketTeam": {"uuid": team},
+    }
     ticket, other = desk.ticket("One", **named), desk.ticket("Two", **named)
     author = {"authorName": "Ann", "authorEmail": "ann@example.com"}
     reply = desk.note(ticket, "<p>Reply</p>", 2, **author)
