@@ -63,6 +63,8 @@ _LONGEST_PAUSE = timedelta(minutes=10)
 _MOST_FAILED = 6
 #: How often a tick begins again because a person sets the cursor meanwhile.
 _MOST_EDITS = 3
+#: How often it is noted that there is nothing new: many times within the least lag that is an alarm.
+_NOTED_EVERY = timedelta(minutes=1)
 #: Reasons that a skipped tick names, and characters of a tag.
 _MOST_REASONS = 20
 _LONGEST_TAG = 250
@@ -94,12 +96,14 @@ class _Tick:
     Attributes:
         seen: The cursor's new value.
         left_out: Client -> why nothing is asked for.
+        quiet: Clients of which everything is carried.
         said: For the tick's log.
     """
 
     seen: dict[str, Mapping[str, datetime]]
     requests: list[dg.RunRequest] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    quiet: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
 
@@ -122,6 +126,8 @@ def ticket_watermarks(settings: Settings, *, is_demo: bool) -> dg.SensorDefiniti
         from elite_pipeline.probe_assembly import Prober  # noqa: PLC0415 - see above
 
         return Prober(settings)
+
+    noted = _Noted(settings)
 
     @dg.sensor(
         name=TICKET_WATERMARKS,
@@ -164,6 +170,7 @@ def ticket_watermarks(settings: Settings, *, is_demo: bool) -> dg.SensorDefiniti
         instance.daemon_cursor_storage.set_cursor_values(
             {LEFT_KEY: format_seen({**left, **looked_at})}
         )
+        tick.said += noted.quiet(tick.quiet, now)
         for line in (*tick.said, *(f"{name}: {why}" for name, why in tick.left_out.items())):
             context.log.info("%s", line)
         return dg.SensorResult(
@@ -173,6 +180,39 @@ def ticket_watermarks(settings: Settings, *, is_demo: bool) -> dg.SensorDefiniti
         )
 
     return sensor
+
+
+class _Noted:
+    """Notes, for the checks, of whom everything is carried: nothing happening is no lag.
+
+    One for each process that looks. It need not be known to the second, and is written once in a while.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._last: datetime | None = None
+
+    def quiet(self, clients: Collection[str], now: datetime) -> list[str]:
+        """Note whom a tick that began at ``now`` found nothing new of; return what went wrong."""
+        if not clients or (self._last is not None and now - self._last < _NOTED_EVERY):
+            return []
+        from elite_pipeline.errors import PipelineError  # noqa: PLC0415 - most processes never look
+        from elite_pipeline.ledger import FlowStateReader  # noqa: PLC0415 - likewise
+
+        registry = self._settings.registry
+        flows = [
+            (client, direction)
+            for client in clients
+            for direction in ASSETS
+            if getattr(registry.clients[client].flows, direction)
+        ]
+        try:
+            with closing(FlowStateReader(self._settings.pipeline_url)) as states:
+                states.nothing_new(flows, now)
+        except PipelineError as error:
+            return [f"`status` and the checks do not know that nothing is new: {error}"]
+        self._last = now
+        return []
 
 
 def _left(instance: dg.DagsterInstance, now: datetime) -> "Seen":
@@ -245,6 +285,8 @@ def _look(
             tick.said.append(
                 f"{client}: asks for a run: {'; '.join(reasons)}" + (f"; {since}" if since else "")
             )
+        else:
+            tick.quiet.append(client)
     return tick
 
 

@@ -5,8 +5,8 @@ are answered that way; a run that needs more reads the references of a table onc
 the primary key and a bounded number at a time, into a temporary file of its own, and asks that from
 then on. What the file says is only ever a hint: rows are read by id and their reference compared.
 
-Rows that appear later have higher ids and are picked up when a lookup misses; the ones that this store
-inserts itself are not read back before one of them is asked for. A reference that *this* store
+Rows that appear later have higher ids and are picked up when a lookup misses, at most a second late while
+this store inserts rows itself; those are not read back before one of them is asked for. A reference that *this* store
 writes into an old row is noted. One that another process writes into an old row after
 the table was read is not seen: flows that do that to one client must not overlap
 (``TogadeskStore.lock``).
@@ -15,11 +15,16 @@ What does not belong here: reading rows of the helpdesk (``reads``).
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple, Protocol
 
 #: References read at once: some megabytes at most.
 CHUNK = 10_000
+
+#: Seconds for which a store that inserts believes that nobody else does: asking costs a trip to the server
+#: for every batch.
+BELIEVED_SECONDS = 1.0
 
 #: Values in one IN list; far below SQLite's limit for parameters.
 _LOOKUP = 500
@@ -102,10 +107,14 @@ class ReferenceIndex:
 
     Args:
         spill_after: How many lookups per table may read the whole table before it is spilled.
+        clock: Seconds that only grow.
     """
 
-    def __init__(self, spill_after: int) -> None:
+    def __init__(self, spill_after: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._spill_after = spill_after
+        self._clock = clock
+        #: When it was last asked whether others have inserted rows.
+        self._asked: dict[str, float] = {}
         self._scans: dict[str, int] = {}
         self._seen: dict[str, int] = {}
         #: Rows inserted by this store since its table was read; None: not certain.
@@ -187,11 +196,15 @@ class ReferenceIndex:
         Where those rows are all this store's own, they are read only if what is looked for can be
         among them (``Candidates``).
         """
+        inserted = self._inserted.get(table)
+        now = self._clock()
+        if inserted and not may_be_own and now - self._asked.get(table, -1e9) < BELIEVED_SECONDS:
+            return False
         until = source.highest_id(table)
+        self._asked[table] = now
         after = self._seen[table]
         if until <= after:
             return False
-        inserted = self._inserted.get(table)
         if inserted is not None and until == after + inserted and not may_be_own:
             return False
         while True:

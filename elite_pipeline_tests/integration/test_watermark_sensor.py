@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from elite_pipeline.defs.cursors import MistypedCursorError
 from elite_pipeline.defs.lanes import LONG_TAG, REASON_TAG, lane_tags
 from elite_pipeline.defs.watermark_sensor import TICKET_WATERMARKS, ticket_watermarks
 from elite_pipeline.demo import demo_credentials
-from elite_pipeline.ledger import Failed, Ledger
+from elite_pipeline.errors import TransientError
+from elite_pipeline.ledger import Failed, FlowState, FlowStateReader, Ledger
 from elite_pipeline.probe_assembly import Prober
 from elite_pipeline.sandbox.serving.clock import utc_now
 from elite_pipeline.sandbox.toga2 import Toga2Sandbox
@@ -465,3 +467,53 @@ def test_a_look_that_gets_no_answer_is_given_up(settings: Settings, toga2: Toga2
     found = prober.look(["elite"], {}, {}, seconds=0.05)
     assert "still waits for an answer" in str(found["elite"])
     prober.close()
+
+
+def states(settings: Settings) -> dict[tuple[str, str], FlowState]:
+    with closing(FlowStateReader(settings.pipeline_url)) as reader:
+        return reader.all()
+
+
+def test_that_nothing_is_new_is_noted_for_the_checks(
+    tick: Tick, systems: Systems, desk: Desk, settings: Settings
+) -> None:
+    desk.ticket()
+    for client in ("elite", "wje"):
+        systems.sync_all(client)
+    before = utc_now().replace(microsecond=0)
+    looked = tick(None)
+    while looked.run_requests:
+        # what the runs themselves have written is seen as a change once
+        looked = tick()
+    found = states(settings)
+    for client in ("elite", "wje"):
+        for flow in (IN, OUT):
+            noted = found[client, flow].nothing_new_at
+            assert noted is not None
+            assert noted >= before
+    assert {client for client, _ in found} == {"elite", "wje"}
+
+
+def test_of_whom_something_is_new_or_unknown_nothing_is_noted(
+    tick: Tick, systems: Systems, desk: Desk, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for client in ("elite", "wje"):
+        systems.sync_all(client)
+    desk.ticket()
+    monkeypatch.delenv("WJE_TOGA2_API_KEY")
+    assert "elite" in asked(tick(None))
+    assert not [one for one in states(settings).values() if one.nothing_new_at is not None]
+
+
+def test_a_ledger_that_cannot_be_written_fails_no_tick(
+    tick: Tick, systems: Systems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for client in ("elite", "wje"):
+        systems.sync_all(client)
+
+    def refusing(*_: Any) -> None:
+        raise TransientError("the ledger is away")
+
+    monkeypatch.setattr(FlowStateReader, "nothing_new", refusing)
+    while tick().run_requests:
+        pass

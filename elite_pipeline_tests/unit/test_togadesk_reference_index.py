@@ -31,8 +31,13 @@ def rows() -> Rows:
 
 
 @pytest.fixture
-def index() -> Iterator[ReferenceIndex]:
-    made = ReferenceIndex(spill_after=2)
+def clock() -> list[float]:
+    return [100.0]
+
+
+@pytest.fixture
+def index(clock: list[float]) -> Iterator[ReferenceIndex]:
+    made = ReferenceIndex(spill_after=2, clock=lambda: clock[0])
     yield made
     made.close()
 
@@ -119,14 +124,24 @@ def test_own_inserts_are_not_read_back_before_one_of_them_is_asked_for(
 
 
 def test_rows_of_somebody_else_among_own_inserts_are_read(
-    index: ReferenceIndex, rows: Rows
+    index: ReferenceIndex, rows: Rows, clock: list[float]
 ) -> None:
     rows.rows = {1: "x"}
     index.candidates(rows, "people", [])
     rows.rows |= {2: B, 3: A}
     index.note_inserts("people", 1, [B])
+    # asked a moment ago, and again once that is a second ago
+    assert not index.top_up(rows, "people", may_be_own=False)
+    clock[0] += reference_index.BELIEVED_SECONDS
     assert index.top_up(rows, "people", may_be_own=False)
     assert index.candidates(rows, "people", [A]).ids == [3]
+
+
+def test_who_inserts_nothing_asks_every_time(index: ReferenceIndex, rows: Rows) -> None:
+    rows.rows = {1: "x"}
+    index.candidates(rows, "people", [])
+    rows.rows[2] = A
+    assert index.top_up(rows, "people", may_be_own=False)
 
 
 def test_after_a_rollback_nothing_is_taken_for_an_own_insert(
