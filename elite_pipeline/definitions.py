@@ -1,5 +1,6 @@
 """The one place where everything meets: what Dagster loads."""
 
+import gc
 import logging
 
 import dagster as dg
@@ -78,3 +79,6 @@ def _sentry_problem(settings: Settings) -> str | None:
 
 
 definitions = build_definitions(load_settings())
+
+# as in ``defs``: these stay too
+gc.freeze()

@@ -6,9 +6,9 @@ the primary key and a bounded number at a time, into a temporary file of its own
 then on. What the file says is only ever a hint: rows are read by id and their reference compared.
 
 Rows that appear later have higher ids and are picked up when a lookup misses, at most a second late while
-this store inserts rows itself; those are not read back before one of them is asked for. A reference that *this* store
-writes into an old row is noted. One that another process writes into an old row after
-the table was read is not seen: flows that do that to one client must not overlap
+this store inserts rows itself; those are not read back before one of them is asked for. A reference that
+*this* store writes into an old row is noted. One that another process writes into an old row after the
+table was read is not seen: flows that do that to one client must not overlap
 (``TogadeskStore.lock``).
 
 What does not belong here: reading rows of the helpdesk (``reads``).
@@ -22,8 +22,8 @@ from typing import NamedTuple, Protocol
 #: References read at once: some megabytes at most.
 CHUNK = 10_000
 
-#: Seconds for which a store that inserts believes that nobody else does: asking costs a trip to the server
-#: for every batch.
+#: Seconds for which a store that inserts believes that nobody else does: asking costs a trip to the
+#: server for every batch.
 BELIEVED_SECONDS = 1.0
 
 #: Values in one IN list; far below SQLite's limit for parameters.
