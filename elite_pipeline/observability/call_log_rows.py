@@ -24,6 +24,11 @@ _SECRET_HEADER = re.compile(
 )
 #: Texts of headers and the like that are redacted once, and how long they may be.
 _REMEMBERED, _SHORT_CHARS = 512, 200
+#: What is kept of an answer that lists people or things of a client by the page: its beginning. They all
+#: come again with every full pass, and a copy of each page, with everybody's address in it, would be most
+#: of the log. Answers about single ones, and all that is written, are kept whole.
+LISTED_BYTES = 16_384
+_LISTED = re.compile(r"(?:.*/)?(?:contacts|units)/?")
 #: What is taken off a text that was cut before secrets were looked for, at least: an address with a
 #: password, or a header, may have lost its end.
 _RAGGED_CHARS = 256
@@ -77,7 +82,12 @@ class RowMaker:
             exchange: How it went.
             source: Whose call it was.
         """
-        answer = self._payload(exchange, exchange.response_body, exchange.response_headers)
+        answer = self._payload(
+            exchange,
+            exchange.response_body,
+            exchange.response_headers,
+            LISTED_BYTES if _is_list(exchange) else self.payload_bytes,
+        )
         if exchange.error is not None:
             answer = cut(f"[no whole answer: {self.redact(exchange.error)}]", self.payload_bytes)
         query = self.redact(urlencode(exchange.query, errors="replace"))
@@ -98,7 +108,7 @@ class RowMaker:
             "queryString": cut(query, tables.TEXT_BYTES) if query else None,
             "requestHeaders": self._headers(exchange.request_headers),
             "requestPayload": self._payload(
-                exchange, exchange.request_body, exchange.request_headers
+                exchange, exchange.request_body, exchange.request_headers, self.payload_bytes
             ),
             "responseHeaders": self._headers(exchange.response_headers),
             "responsePayload": answer,
@@ -118,19 +128,28 @@ class RowMaker:
         return (self._redact_again if len(text) <= _SHORT_CHARS else self.redact)(text)
 
     def _payload(
-        self, exchange: Exchange, body: Body | None, headers: Mapping[str, str]
+        self, exchange: Exchange, body: Body | None, headers: Mapping[str, str], most: int
     ) -> str | None:
         if not body:
             return None
         body = without_files(
             body, is_file=is_file_route(exchange.route), kind=content_type(headers)
         )
-        most = self.payload_bytes
+        most = min(most, self.payload_bytes)
         if len(body) <= most:
             return cut(self.redact(body.decode("utf-8", "replace")), most)
         text = self.redact(body[:most].decode("utf-8", "replace"))
         ragged = max(self.redact.longest, _RAGGED_CHARS)
         return cut(text[:-ragged], most, size=len(body))
+
+
+def _is_list(exchange: Exchange) -> bool:
+    return (
+        exchange.direction == "OUT"
+        and exchange.method == "GET"
+        and exchange.status == 200
+        and _LISTED.fullmatch(exchange.route) is not None
+    )
 
 
 def _storable(text: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from elite_pipeline import embedded_files
 from elite_pipeline.observability import call_log_tables
-from elite_pipeline.observability.call_log_rows import RowMaker, cut
+from elite_pipeline.observability.call_log_rows import LISTED_BYTES, RowMaker, cut
 from elite_pipeline.observability.file_bodies import without_files
 from elite_pipeline.transport import REDACTED, Exchange, Redactor
 
@@ -251,3 +251,29 @@ class TestFiles:
         assert without_files(text, is_file=False) == text
         file = b'{"file": {"data": "%s"}}' % base64.b64encode(b"x" * 3000)
         assert b"[base64 left out: 3000 bytes" in without_files(file, is_file=False)
+
+
+@pytest.mark.parametrize("route", ["/v2/contacts", "/v2/units", "contacts"])
+def test_of_a_list_of_people_the_beginning_is_kept(route: str) -> None:
+    body = b'{"data": {"contacts": [' + b'{"email": "a@example.com"}, ' * 1_000
+    payload = row(method="GET", status=200, route=route, response_body=body)["responsePayload"]
+    assert payload.startswith('{"data": {"contacts": [{"email": "a@example.com"}, ')
+    assert payload.endswith(f"… [cut: {len(body)} bytes in all]")
+    assert len(payload.encode()) <= LISTED_BYTES
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"route": "/v2/contacts/0d7d"},
+        {"route": "/v2/tickets"},
+        {"route": "/v2/contacts", "method": "POST", "status": 201},
+        {"route": "/v2/contacts", "status": 422},
+        {"route": "/v2/contacts", "direction": "IN"},
+    ],
+    ids=["one", "tickets", "written", "refused", "came in"],
+)
+def test_everything_else_is_kept_whole(changed: dict[str, Any]) -> None:
+    text = '{"email": "a@example.com"}, ' * 1_000
+    given = {"method": "GET", "status": 200, **changed}
+    assert row(**given, response_body=text.encode())["responsePayload"] == text
