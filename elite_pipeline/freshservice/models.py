@@ -64,6 +64,7 @@ class Malformed:
         name: What to call it: its id where it has one.
         reason: Which field is wrong and how; never the field's value.
         id, created, updated: What could be read of it all the same.
+        is_private: Whether it says that it is private.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Malformed:
     id: int | None = None
     created: datetime | None = None
     updated: datetime | None = None
+    is_private: bool = False
 
 
 class Attachment(_Record):
@@ -195,6 +197,7 @@ def parse(model: type[R], raw: object) -> R | Malformed:
             _number(raw),
             _moment(raw, "created_at"),
             _moment(raw, "updated_at"),
+            isinstance(raw, dict) and raw.get("private") is True,
         )
 
 

@@ -68,11 +68,12 @@ class ConversationCarrier:
         lacking = [
             str(one.id)
             for one in conversations
-            if isinstance(one, Conversation) and str(one.id) not in remote.notes
+            if (isinstance(one, Conversation) or _is_private(one))
+            and str(one.id) not in remote.notes
         ]
         elsewhere = self._notes.elsewhere(lacking)
         # first of all, whatever fails or waits: what is private must not stay public meanwhile
-        self._keep_private(work, {**elsewhere, **remote.notes}, conversations)
+        self._keep_private(work, {**elsewhere, **remote.unreadable, **remote.notes}, conversations)
         for one in conversations:
             record = f"conversation {one.name if isinstance(one, Malformed) else one.id}"
             if isinstance(one, Malformed):
@@ -105,10 +106,10 @@ class ConversationCarrier:
         notes: Mapping[str, Note | PermanentError],
         conversations: Sequence[Conversation | Malformed],
     ) -> None:
-        """Make the notes of private conversations internal."""
+        """Make the notes of private conversations internal, also of those that cannot be read whole."""
         for one in conversations:
-            note = notes.get(str(one.id)) if isinstance(one, Conversation) and one.private else None
-            if not isinstance(note, Note) or not note.is_external:
+            note = notes.get(str(one.id)) if _is_private(one) else None
+            if not isinstance(note, Note) or not note.uuid or not note.is_external:
                 continue
             try:
                 self._toga2.update(self._routes.notes, note.uuid, {"isExternal": False})
@@ -208,6 +209,12 @@ class ConversationCarrier:
 
     def _conversations(self, work: Work) -> Sequence[Conversation | Malformed]:
         return self._freshservice.conversations(work.ticket.id)
+
+
+def _is_private(one: Conversation | Malformed) -> bool:
+    if isinstance(one, Malformed):
+        return one.is_private and one.id is not None
+    return one.private
 
 
 def _text(one: Conversation) -> str:

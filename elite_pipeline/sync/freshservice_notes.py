@@ -45,18 +45,22 @@ class Notes:
                 "docs/assumptions.md, tickets."
             )
         remote = Remote(uuid, {})
-        unreadable = set()
+        unreadable: dict[str, Note] = {}
         for one in raws:
             key = self._key_of(one)
             if key is None:
                 continue
             note = self._routes.note_parser.one(one)
             if isinstance(note, Malformed) or (known := _note(note)) is None:
-                unreadable.add(key)
+                # what does not say that it is internal is taken for external
+                is_external = not (isinstance(one, dict) and one.get("isExternal") is False)
+                unreadable.setdefault(key, Note(uuid_of(one) or "", is_external, "", []))
             else:
                 # of two of one key the one that was made first is meant
                 remote.notes.setdefault(key, known)
-        remote.unreadable = unreadable - remote.notes.keys()
+        remote.unreadable = {
+            key: note for key, note in unreadable.items() if key not in remote.notes
+        }
         return remote
 
     def _key_of(self, raw: object) -> str | None:

@@ -4,7 +4,7 @@ What does not belong here: doing anything with it (``freshservice_ticket``,
 ``freshservice_conversations``).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -73,11 +73,16 @@ class Note:
 
 @dataclass(slots=True)
 class Remote:
-    """A ticket as TOGA 2 has it, with those of its notes that carry a key of ours."""
+    """A ticket as TOGA 2 has it, with those of its notes that carry a key of ours.
+
+    Attributes:
+        unreadable: Likewise, of which not all that is needed can be read; their texts and files do not
+            count, and their uuid may be empty.
+    """
 
     uuid: str
     notes: dict[str, Note]
-    unreadable: Collection[str] = ()
+    unreadable: Mapping[str, Note] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

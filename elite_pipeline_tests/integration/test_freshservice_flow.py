@@ -1,8 +1,12 @@
 """What changes in Freshservice stands in TOGA 2: tickets, conversations, files, and once only."""
 
+from typing import Any
+from unittest.mock import patch
+
 import pytest
 
 from elite_pipeline.sandbox.freshservice import Image, Status
+from elite_pipeline.toga2.client import Toga2Client
 from elite_pipeline_tests.support.service_desk import ServiceDesk, assert_quiet
 
 pytestmark = pytest.mark.parametrize("helpdesk", ["sqlite"], indirect=True)
@@ -217,6 +221,47 @@ class TestChanges:
         service_desk.hint(number)
         service_desk.sync()
         assert [note["isExternal"] for note in service_desk.notes(number)] == [False, False]
+
+    def test_conversation_that_became_private_and_malformed_does_not_stay_public(
+        self, service_desk: ServiceDesk
+    ) -> None:
+        account = service_desk.account
+        number = account.new_ticket()
+        reply = account.reply(number)
+        service_desk.hint(number)
+        service_desk.sync()
+        account.edit_reply(reply, private=True, user_id={"not": "a number"})
+        service_desk.hint(number)
+        service_desk.sync()
+        assert service_desk.letters() == [(f"conversation {reply}", "permanent", False)]
+        assert [note["isExternal"] for note in service_desk.notes(number)] == [False]
+
+    def test_note_that_cannot_be_read_follows_its_conversation_into_privacy(
+        self, service_desk: ServiceDesk
+    ) -> None:
+        account, store = service_desk.account, service_desk.systems.toga2_store
+        number = account.new_ticket()
+        reply = account.reply(number)
+        service_desk.hint(number)
+        service_desk.sync()
+        (note,) = service_desk.notes(number)
+        raw = store.get("elite", "ticket-notes", note["uuid"])
+        store.put_raw("elite", "ticket-notes", {**raw, "authorName": {"x": 1}})
+        account.edit_reply(reply, private=True)
+        service_desk.hint(number)
+        patched = []
+        update = Toga2Client.update
+
+        def noting(self: Toga2Client, resource: Any, uuid: str, fields: Any) -> Any:
+            patched.append((uuid, fields))
+            return update(self, resource, uuid, fields)
+
+        with patch.object(Toga2Client, "update", noting):
+            service_desk.sync()
+        assert (note["uuid"], {"isExternal": False}) in patched
+        assert service_desk.letters() == [(f"conversation {reply}", "permanent", False)]
+        # made once: what cannot be read is not taken for what is not there
+        assert len(service_desk.all("ticket-notes")) == 1
 
     def test_status_without_counterpart_is_one_dead_letter(self, service_desk: ServiceDesk) -> None:
         account = service_desk.account
