@@ -20,6 +20,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import requests
+
 from elite_pipeline.clients import Client
 from elite_pipeline.sandbox.toga2 import Toga2Sandbox
 from elite_pipeline.togadesk import Tx, connect
@@ -27,6 +29,7 @@ from elite_pipeline_tests.support.effects import Effects, Point
 from elite_pipeline_tests.support.helpdesks import Helpdesk
 from elite_pipeline_tests.support.systems import Systems, demo_client
 from elite_pipeline_tests.support.two_way_history import TwoWayHistory
+from elite_pipeline_tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from ctypes import c_double
@@ -134,7 +137,15 @@ class SideBySide:
             "    side by side: "
             + ", ".join(f"{job.client} {job.flows} {job.death}" for job in jobs)
         )
-        return [problem for job, process in running for problem in _end(job, process)]
+        problems = [problem for job, process in running for problem in _end(job, process)]
+        # what a killed run had sent may still be on its way: no key can be found of that yet
+        wait_until(self._is_worked_off, "TOGA 2 is done with what dead runs have sent")
+        return problems
+
+    def _is_worked_off(self) -> bool:
+        # twice: what was sent before the first question has begun by the second
+        answers = [requests.get(f"{self.systems.toga2.admin_url}/stats", timeout=30) for _ in "12"]
+        return not any(answer.json()["in_flight"] for answer in answers)
 
     def _job(self, client: str, flows: Sequence[str], mortality: float) -> Job:
         self._count += 1
