@@ -67,7 +67,8 @@ def _environment(
 ) -> dict[str, str]:
     client = sandbox_client()
     entry = {
-        "toga2": {"client_uuid": client.client_uuid},
+        # a run is started again at once, and killed again soon: it must get somewhere in between
+        "toga2": {"client_uuid": client.client_uuid, "settle_seconds": 1},
         "togadesk": {"client_id": 1, "ticket_department_id": 1},
         "custom_field_prefix": client.custom_field_prefix,
         "flows": {_FLOW: True},

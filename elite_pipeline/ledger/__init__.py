@@ -4,6 +4,7 @@ from elite_pipeline.ledger.dead_letter import DeadLetter, Failed
 from elite_pipeline.ledger.dead_letter_office import DeadLetterOffice
 from elite_pipeline.ledger.dead_letters import Counts, DeadLetters, Recorded
 from elite_pipeline.ledger.flow_states import FlowState, FlowStateReader, FlowStates, Outcome
+from elite_pipeline.ledger.holders import Holder
 from elite_pipeline.ledger.rate_budget import LedgerRateBudget
 from elite_pipeline.ledger.store import Ledger, SeenVersion, Waiting
 
@@ -16,6 +17,7 @@ __all__ = [
     "FlowState",
     "FlowStateReader",
     "FlowStates",
+    "Holder",
     "Ledger",
     "LedgerRateBudget",
     "Outcome",

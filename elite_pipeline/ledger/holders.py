@@ -1,4 +1,8 @@
-"""Who is at a client's flow: for people, when another run finds its lock held."""
+"""Who is at a client's flow: for people, when a run finds its lock held, and for whoever comes next.
+
+A row stands as long as its run goes on. One whose run is over is that of a run that was killed: what it
+had sent may still be on its way (``docs/decisions/0015``).
+"""
 
 from datetime import datetime
 
@@ -9,9 +13,12 @@ from elite_pipeline.ledger.dead_letter import stored_time
 from elite_pipeline.ledger.tables import MOST_NAME_CHARS
 from elite_pipeline.ledger.tables import holders as table
 
+#: How people know a run, and when it began (naive, UTC).
+Holder = tuple[str, datetime]
+
 
 class Holders:
-    """Who has last begun each flow of one client.
+    """Who is at each flow of one client. Whoever writes here holds the flow's lock.
 
     All methods raise what ``LedgerDatabase.begin`` does.
     """
@@ -20,29 +27,50 @@ class Holders:
         self._database = database
         self._client = client
 
-    def put(self, flow: str, holder: str, now: datetime) -> None:
-        """Say that ``holder`` has begun a flow, of which the lock is held.
+    def put(self, flow: str, holder: str, now: datetime) -> Holder | None:
+        """Say that ``holder`` has begun a flow.
 
         Args:
             flow: The flow.
             holder: How people know it.
             now: Aware.
+
+        Returns:
+            Who had begun it before and has not ended; None: whoever it was has ended.
         """
         values = {"holder": holder[:MOST_NAME_CHARS], "since": stored_time(now)}
         with self._database.begin() as connection:
-            changed = connection.execute(sa.update(table).where(self._is(flow)).values(values))
-            # a server counts a row that is as it was as not changed; it is there all the same
-            if not changed.rowcount and self._of(connection, flow) is None:
+            former = self._of(connection, flow)
+            if former is None:
                 connection.execute(
                     sa.insert(table).values(client=self._client, flow=flow, **values)
                 )
+            else:
+                connection.execute(sa.update(table).where(self._is(flow)).values(values))
+        return former
 
-    def of(self, flow: str) -> tuple[str, datetime] | None:
-        """Return who has last begun a flow, and when (naive, UTC); None: nobody is known."""
+    def end(self, flow: str, holder: str, heir: Holder | None = None) -> None:
+        """Say that ``holder`` has ended; what somebody else has said meanwhile stays.
+
+        Args:
+            flow: The flow.
+            holder: As it was put.
+            heir: Who is to stand there instead; None: nobody.
+        """
+        is_own = sa.and_(self._is(flow), table.c.holder == holder[:MOST_NAME_CHARS])
+        with self._database.begin() as connection:
+            if heir is None:
+                connection.execute(sa.delete(table).where(is_own))
+            else:
+                values = {"holder": heir[0], "since": heir[1]}
+                connection.execute(sa.update(table).where(is_own).values(values))
+
+    def of(self, flow: str) -> Holder | None:
+        """Return who is at a flow, or was killed at it; None: nobody."""
         with self._database.begin() as connection:
             return self._of(connection, flow)
 
-    def _of(self, connection: sa.Connection, flow: str) -> tuple[str, datetime] | None:
+    def _of(self, connection: sa.Connection, flow: str) -> Holder | None:
         row = connection.execute(
             sa.select(table.c.holder, table.c.since).where(self._is(flow))
         ).one_or_none()

@@ -152,8 +152,8 @@ carried = sa.Table(
     **_OPTIONS,
 )
 
-#: Who has last begun a flow, for the message that names who is at it: a lock keeps runs apart, and knows
-#: no names. ``since`` is UTC. A row stays when its run ends; whoever begins next puts himself in place.
+#: Who is at a flow, for the message that names him: a lock keeps runs apart, and knows no names.
+#: ``since`` is UTC. A row goes with its run; that of a run that was killed stays, and tells the next one.
 holders = sa.Table(
     "sync_holders",
     metadata,

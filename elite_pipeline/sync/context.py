@@ -123,6 +123,7 @@ class FlowContext:
         find_freshservice: Gives the client's Freshservice account and the inbox of its webhooks.
         clock: Seconds, monotonic.
         now: The time of day, aware: when dead letters are due. No watermark goes by it.
+        sleep: Waits so many seconds.
     """
 
     client: Client
@@ -141,6 +142,7 @@ class FlowContext:
     find_freshservice: "Callable[[], FreshserviceSide]" = _no_freshservice
     clock: Callable[[], float] = field(default=time.perf_counter)
     now: Callable[[], datetime] = field(default=_wall_clock)
+    sleep: Callable[[float], None] = field(default=time.sleep)
 
     @property
     def uploads(self) -> Uploads:

@@ -3,11 +3,14 @@
 What a flow does is in its own module; here is what is true of every one of them.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+from elite_pipeline.errors import PipelineError
+from elite_pipeline.ledger import Holder
 from elite_pipeline.locks import LockHeldError, StillHeld
 from elite_pipeline.sync.category_trees import run_category_trees
 from elite_pipeline.sync.collecting import seldom_collected
@@ -21,6 +24,8 @@ from elite_pipeline.sync.results import FlowResult
 from elite_pipeline.sync.teams import Teams
 from elite_pipeline.sync.tickets import run_tickets
 from elite_pipeline.sync.units import Units
+
+logger = logging.getLogger(__name__)
 
 #: Holds a lock by name, waiting for it so many seconds at most.
 Locks = Callable[[str, float], AbstractContextManager[StillHeld]]
@@ -42,11 +47,13 @@ class Flow:
         tables: The helpdesk's tables that it can come to need. One that lacks stops it before anything
             is written, whatever there is to do today.
         locks: Gives what keeps two runs of it apart: a lock in a database that it uses anyway.
+        makes_in_toga2: Whether it makes records there, each found again by its key alone.
     """
 
     run: Callable[[FlowContext, Options], FlowResult]
     tables: Sequence[str]
     locks: Callable[[FlowContext], Locks] = lambda context: context.togadesk.lock
+    makes_in_toga2: bool = False
 
 
 #: Name, as in the registry's switches -> what it does.
@@ -76,9 +83,12 @@ FLOWS: dict[str, Flow] = {
     "togadesk_to_toga2": Flow(
         run_outgoing,
         ("tickets", "tickets_replies", "comments", "files", "people", "assets", "groups"),
+        makes_in_toga2=True,
     ),
     # it goes on while the helpdesk is away
-    "freshservice_to_toga2": Flow(_run_freshservice, (), lambda context: context.ledger.lock),
+    "freshservice_to_toga2": Flow(
+        _run_freshservice, (), lambda context: context.ledger.lock, makes_in_toga2=True
+    ),
 }
 
 #: How long a run waits for another one of the same client and flow, in seconds.
@@ -87,15 +97,24 @@ LOCK_WAIT_SECONDS = 60.0
 
 @contextmanager
 def holding(
-    context: FlowContext, flow: str, wait_seconds: float, *, is_noted: bool = True
+    context: FlowContext,
+    flow: str,
+    wait_seconds: float,
+    *,
+    is_noted: bool = True,
+    sends: bool = False,
 ) -> Iterator[StillHeld]:
     """Keep every run of one client and flow away, whoever starts it and where.
+
+    Where the run before was killed, this one first waits for what that may just have sent
+    (``docs/decisions/0015``).
 
     Args:
         context: What the run works with.
         flow: Its name.
         wait_seconds: How long to wait for another run.
         is_noted: Write down who it is, for the message of the next one; a dry run writes nothing.
+        sends: Whether it may send anything.
 
     Yields:
         What raises TransientError once the lock is known to be lost.
@@ -109,9 +128,41 @@ def holding(
             still_held = stack.enter_context(lock)
         except LockHeldError as error:
             raise _held_by_whom(context, flow, wait_seconds, error) from error
-        if is_noted:
-            context.ledger.holders.put(flow, context.who, context.now())
-        yield still_held
+        if not is_noted:
+            yield still_held
+            return
+        killed = context.ledger.holders.put(flow, context.who, context.now())
+        if killed is not None and sends:
+            _let_arrive(context, flow, killed)
+            killed = None
+        try:
+            yield still_held
+        except Exception:
+            _end(context, flow, killed)
+            raise
+        # Whoever is told to end (an interrupt is no Exception) may leave calls under way too.
+        _end(context, flow, killed)
+
+
+def _let_arrive(context: FlowContext, flow: str, killed: Holder) -> None:
+    """Wait until TOGA 2 is done with what a killed run had sent: no key can be found of it before."""
+    seconds = context.client.toga2.settle_seconds
+    if not (FLOWS[flow].makes_in_toga2 and seconds):
+        return
+    who, since = killed
+    context.progress(
+        f"{flow}: {who}, which had begun at {since:%Y-%m-%d %H:%M:%S} UTC, did not come to its end. "
+        f"Waiting {seconds} s, so that what it had sent to TOGA 2 arrives and is not made twice."
+    )
+    context.sleep(seconds)
+
+
+def _end(context: FlowContext, flow: str, heir: Holder | None) -> None:
+    """Write down that the run has ended; where that fails, the next one waits needlessly."""
+    try:
+        context.ledger.holders.end(flow, context.who, heir)
+    except PipelineError as error:
+        logger.warning("%s: %s: its end was not written down: %s", context.client.name, flow, error)
 
 
 def _held_by_whom(
@@ -145,7 +196,9 @@ def run_flow(name: str, context: FlowContext, options: Options | None = None) ->
     context.began(name)
     try:
         with (
-            holding(context, name, LOCK_WAIT_SECONDS, is_noted=not options.dry_run) as still_held,
+            holding(
+                context, name, LOCK_WAIT_SECONDS, is_noted=not options.dry_run, sends=True
+            ) as still_held,
             _told_of_loss(context, still_held),
             seldom_collected(),
         ):

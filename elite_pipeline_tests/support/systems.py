@@ -1,6 +1,6 @@
 """The systems that the engine syncs, real ones: TOGA 2 over a socket, a helpdesk database, a ledger."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -69,6 +69,10 @@ def toga2_client(client: Client, base_url: str, **options: Any) -> Toga2Client:
     )
 
 
+def _not_at_all(_: float) -> None:
+    pass
+
+
 @dataclass
 class Systems:
     """All systems of a test.
@@ -77,6 +81,7 @@ class Systems:
         uploads_dir: The helpdesk's folder of files.
         later: How far ahead the clock is by which dead letters are due; each run is a second later than
             the one before it.
+        sleep: Waits for what a killed run had sent.
         stopped_at: Where that clock stands still but for ``later``; None: it goes.
         reported: What the engine reported as failed: flow, failure, error.
     """
@@ -86,6 +91,7 @@ class Systems:
     ledger_url: str
     uploads_dir: Path
     later: timedelta = timedelta()
+    sleep: Callable[[float], None] = _not_at_all
     stopped_at: datetime | None = None
     clients: dict[str, Client] = field(
         default_factory=lambda: {name: demo_client(name) for name in ("elite", "wje")}
@@ -117,6 +123,7 @@ class Systems:
                     togadesk=store,
                     find_uploads=lambda: Uploads(self.uploads_dir),
                     now=lambda: (self.stopped_at or datetime.now(UTC)) + self.later,
+                    sleep=self.sleep,
                     ledger=ledger,
                     watermarks=Watermarks(toga2),
                     report=lambda *failure: self.reported.append(failure),

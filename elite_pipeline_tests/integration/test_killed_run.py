@@ -1,0 +1,220 @@
+"""What a killed run had just sent is waited for by the next one, and by nobody else (decision 15)."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+import requests
+
+from elite_pipeline.errors import TransientError
+from elite_pipeline.ledger.holders import Holders
+from elite_pipeline.sandbox.toga2 import Delay, RequestInfo
+from elite_pipeline.sync.context import Options
+from elite_pipeline.sync.flows import holding, run_flow
+from elite_pipeline_tests.support.service_desk import ServiceDesk
+from elite_pipeline_tests.support.systems import Systems
+from elite_pipeline_tests.support.typing import Typist
+from elite_pipeline_tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.parametrize("helpdesk", ["sqlite"], indirect=True)
+
+OUT, WEBHOOKS = "togadesk_to_toga2", "freshservice_to_toga2"
+#: Longer than a test needs for a few calls, so that it is under way when the run is killed.
+HELD_BACK = Delay(1.0)
+DEFAULT_SECONDS = 10
+
+
+class KilledError(BaseException):
+    """Ends a run as an interrupt does: no error of its own."""
+
+
+@pytest.fixture
+def naps(systems: Systems) -> list[float]:
+    """Note the seconds that runs wait, instead of waiting."""
+    noted: list[float] = []
+    systems.sleep = noted.append
+    return noted
+
+
+def under_way(systems: Systems) -> int:
+    answer = requests.get(f"{systems.toga2.admin_url}/stats", timeout=30)
+    return int(answer.json()["in_flight"])
+
+
+def kill_at_its_post(systems: Systems, sync: Callable[[], object]) -> None:
+    """Run a flow in a process of its own, and kill it while TOGA 2 has a POST of it in hand."""
+    posted = threading.Event()
+
+    def look(request: RequestInfo) -> None:
+        if request.method == "POST" and request.path.endswith("/tickets"):
+            posted.set()
+
+    systems.toga2.faults.add(HELD_BACK, method="POST", route="/tickets", times=1)
+    systems.toga2.on_request = look
+    child = os.fork()
+    if child == 0:
+        try:
+            sync()
+        finally:
+            os._exit(1)
+    assert posted.wait(30)
+    systems.toga2.on_request = None
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert under_way(systems) == 1
+
+
+def until_arrived(systems: Systems, naps: list[float]) -> Callable[[float], None]:
+    """Return what waits for a condition in the place of so many seconds."""
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        wait_until(lambda: not under_way(systems), "TOGA 2 is done with what was sent")
+
+    return sleep
+
+
+def test_a_ticket_that_a_killed_run_had_sent_is_made_once(typist: Typist) -> None:
+    naps: list[float] = []
+    systems = typist.systems
+    systems.sleep = until_arrived(systems, naps)
+    typist.ticket("Scanner", "<p>It hums</p>")
+    kill_at_its_post(systems, lambda: systems.sync(OUT))
+
+    typist.send()
+
+    (made,) = typist.made()
+    assert made["subject"] == "Scanner"
+    assert typist.references("tickets") == [made["uuid"]]
+    assert naps == [DEFAULT_SECONDS]
+
+
+def test_a_ticket_of_freshservice_that_a_killed_run_had_sent_is_made_once(
+    service_desk: ServiceDesk,
+) -> None:
+    naps: list[float] = []
+    systems = service_desk.systems
+    systems.sleep = until_arrived(systems, naps)
+    asking = service_desk.account.add_requester("Ada", "Lovelace", "ada@example.com")
+    number = service_desk.account.new_ticket("Screen", requester=asking)
+    service_desk.hint(number)
+    kill_at_its_post(systems, service_desk.sync)
+
+    service_desk.sync()
+
+    assert service_desk.ticket(number)["subject"] == "Screen"
+    assert service_desk.keyed_twice() == []
+    assert naps == [DEFAULT_SECONDS]
+
+
+@contextmanager
+def killed(systems: Systems, flow: str) -> Iterator[None]:
+    """Let a run of a flow be cut off where it stands."""
+    with suppress(KilledError), systems.open() as context, holding(context, flow, 0, sends=True):
+        yield
+        raise KilledError
+
+
+def test_it_is_said_and_waited_for_once(systems: Systems, naps: list[float]) -> None:
+    with killed(systems, OUT):
+        pass
+    said: list[str] = []
+    with systems.open() as context:
+        context.progress = said.append
+        run_flow(OUT, context)
+    (line,) = [line for line in said if "did not come to its end" in line]
+    assert line.startswith(f"{OUT}: another run, which had begun at 20")
+    assert f"Waiting {DEFAULT_SECONDS} s" in line
+    systems.sync(OUT)
+    assert naps == [DEFAULT_SECONDS]
+
+
+def test_one_that_is_killed_while_it_waits_leaves_it_to_the_next(
+    systems: Systems, naps: list[float]
+) -> None:
+    with killed(systems, OUT):
+        pass
+
+    def die(_: float) -> None:
+        raise KilledError
+
+    systems.sleep = die
+    with pytest.raises(KilledError):
+        systems.sync(OUT)
+    systems.sleep = naps.append
+    systems.sync(OUT)
+    assert naps == [DEFAULT_SECONDS]
+
+
+def test_behind_runs_that_ended_nobody_waits(systems: Systems, naps: list[float]) -> None:
+    systems.sync(OUT)
+    with suppress(TransientError), systems.open() as context, holding(context, OUT, 0, sends=True):
+        raise TransientError("TOGA 2 is away")
+    systems.sync(OUT)
+    assert naps == []
+
+
+def test_who_sends_nothing_neither_waits_nor_forgets(systems: Systems, naps: list[float]) -> None:
+    with killed(systems, OUT):
+        pass
+    systems.sync(OUT, dry_run=True)
+    with systems.open() as context, holding(context, OUT, 0):
+        # as a watermark is set: the message of whoever comes meanwhile names this one
+        assert context.ledger.holders.of(OUT) is not None
+    assert naps == []
+    systems.sync(OUT)
+    assert naps == [DEFAULT_SECONDS]
+
+
+def test_a_flow_that_makes_nothing_in_toga2_waits_for_nothing(
+    systems: Systems, naps: list[float]
+) -> None:
+    with killed(systems, "contacts"):
+        pass
+    systems.sync("contacts")
+    assert naps == []
+
+
+@pytest.mark.parametrize(("seconds", "waited"), [(0, []), (3, [3])])
+def test_how_long_is_the_clients_setting(
+    systems: Systems, naps: list[float], seconds: int, waited: list[float]
+) -> None:
+    entry = systems.clients["elite"]
+    toga2 = entry.toga2.model_copy(update={"settle_seconds": seconds})
+    systems.clients["elite"] = entry.model_copy(update={"toga2": toga2})
+    with killed(systems, OUT):
+        pass
+    systems.sync(OUT)
+    assert naps == waited
+
+
+def test_an_end_that_cannot_be_written_down_costs_a_wait_and_nothing_more(
+    typist: Typist, naps: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typist.ticket("Scanner", "<p>It hums</p>")
+
+    def fail(*_: object) -> None:
+        raise TransientError("the ledger is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Holders, "end", fail)
+        assert typist.send().created == 1
+    typist.send()
+    assert naps == [DEFAULT_SECONDS]
+
+
+def test_whoever_has_lost_the_lock_does_not_end_the_one_who_has_it(systems: Systems) -> None:
+    with systems.open() as first, holding(first, OUT, 0):
+        # the lock went over: the second wrote its own name
+        first.ledger.holders.put(OUT, "the second", first.now())
+    with systems.open() as context:
+        holder = context.ledger.holders.of(OUT)
+        assert holder is not None
+        assert holder[0] == "the second"
+        with holding(context, OUT, 0):
+            pass
+        run_flow(OUT, context, Options())
+        assert context.ledger.holders.of(OUT) is None
