@@ -126,7 +126,7 @@ def test_the_victim_of_a_deadlock_runs_again(modern: Helpdesk) -> None:
         # Not information_schema.innodb_trx: the server fills that table anew only if nobody has
         # read it for a tenth of a second, so whoever asks more often sees the first answer forever.
         ((_, waits),) = server.execute("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'")
-        return int(waits) > 0
+        return int(str(waits)) > 0
 
     thread = threading.Thread(target=other_blocks)
 
