@@ -15,7 +15,13 @@ from uuid import uuid4
 
 from elite_pipeline.embedded_files import Body
 from elite_pipeline.observability import call_log_tables as tables
-from elite_pipeline.observability.file_bodies import content_type, is_file_route, without_files
+from elite_pipeline.observability.file_bodies import (
+    FILE_SHOWS_BYTES,
+    content_type,
+    is_file_route,
+    shows_file,
+    without_files,
+)
 from elite_pipeline.transport import REDACTED, Exchange, Redactor
 
 #: Headers whose whole value is a secret, whoever's it is.
@@ -27,7 +33,7 @@ _REMEMBERED, _SHORT_CHARS = 512, 200
 #: What is kept of an answer that lists people or things of a client by the page: its beginning. They all
 #: come again with every full pass, and a copy of each page, with everybody's address in it, would be most
 #: of the log. Answers about single ones, and all that is written, are kept whole.
-LISTED_BYTES = 16_384
+LISTED_BYTES = 4_096
 _LISTED = re.compile(r"(?:.*/)?(?:contacts|units)/?")
 #: What is taken off a text that was cut before secrets were looked for, at least: an address with a
 #: password, or a header, may have lost its end.
@@ -132,10 +138,11 @@ class RowMaker:
     ) -> str | None:
         if not body:
             return None
-        body = without_files(
-            body, is_file=is_file_route(exchange.route), kind=content_type(headers)
-        )
         most = min(most, self.payload_bytes)
+        is_file, kind = is_file_route(exchange.route), content_type(headers)
+        # what is cut off anyway need not be looked through
+        if is_file or shows_file(body[: most + FILE_SHOWS_BYTES], kind=kind):
+            body = without_files(body, is_file=is_file, kind=kind)
         if len(body) <= most:
             return cut(self.redact(body.decode("utf-8", "replace")), most)
         text = self.redact(body[:most].decode("utf-8", "replace"))

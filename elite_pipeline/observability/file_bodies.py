@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from itertools import chain
 
 from elite_pipeline.embedded_files import Body, Span, data_values, decoded, inline_values
 from elite_pipeline.transport import Exchange
@@ -16,6 +17,9 @@ from elite_pipeline.transport import Exchange
 LARGE_BYTES = 1 << 20
 #: Outside of ``/files``, a shorter string under the key ``data`` is text and not a file.
 _LEAST_FILE_BYTES = 1024
+#: A beginning of a body shows every file that begins so far before its end (:func:`shows_file`): by its
+#: key or address, and by so much of it that it counts as one.
+FILE_SHOWS_BYTES = 2 * _LEAST_FILE_BYTES
 #: Kinds of content that are text.
 _TEXT = re.compile(r"json|text|xml|html|javascript|urlencoded", re.IGNORECASE)
 _LOOKED_AT = 1024
@@ -59,6 +63,19 @@ def content_type(headers: Mapping[str, str]) -> str:
     return next((value for name, value in headers.items() if name.lower() == "content-type"), "")
 
 
+def shows_file(beginning: Body, *, kind: str = "") -> bool:
+    """Whether there may be a file in a body that begins so; of a route that is none of files.
+
+    Args:
+        beginning: As much of the body as is to be kept, and ``FILE_SHOWS_BYTES`` more.
+        kind: The body's content type.
+    """
+    if not _is_text(beginning, kind):
+        return True
+    spans = chain(data_values(beginning), inline_values(beginning))
+    return any(end - start >= _LEAST_FILE_BYTES for start, end in spans)
+
+
 def without_files(body: Body, *, is_file: bool, kind: str = "") -> Body:
     """Replace the contents of files by their size and hash; the JSON around them stays as it is.
 
@@ -68,7 +85,7 @@ def without_files(body: Body, *, is_file: bool, kind: str = "") -> Body:
             the file, base64 or not.
         kind: Its content type.
     """
-    if not (_TEXT.search(kind) if kind else b"\0" not in body[:_LOOKED_AT]):
+    if not _is_text(body, kind):
         if _REPLACED.fullmatch(body):
             return body
         digest = hashlib.sha256(body).hexdigest()
@@ -76,6 +93,10 @@ def without_files(body: Body, *, is_file: bool, kind: str = "") -> Body:
     body = _replaced(body, data_values(body), lambda span: _data(body, span, is_file=is_file))
     whole = body
     return _replaced(whole, inline_values(whole), lambda span: _inline(whole, span))
+
+
+def _is_text(body: Body, kind: str) -> bool:
+    return bool(_TEXT.search(kind)) if kind else b"\0" not in body[:_LOOKED_AT]
 
 
 def _replaced(body: Body, spans: Iterable[Span], describe: Callable[[Span], str | None]) -> Body:

@@ -262,6 +262,18 @@ def test_of_a_list_of_people_the_beginning_is_kept(route: str) -> None:
     assert len(payload.encode()) <= LISTED_BYTES
 
 
+@pytest.mark.parametrize("opener", [b'"data": "', b'"text": "data:image/png;base64,'])
+@pytest.mark.parametrize("before", [40, 500, 3_000])
+def test_of_a_file_where_a_list_is_cut_no_byte_is_kept(opener: bytes, before: int) -> None:
+    start = b'{"data": {"contacts": [{"name": "' + b"a" * (LISTED_BYTES - before) + b'", ' + opener
+    file = base64.b64encode(b"\1" * 60_000)
+    payload = row(
+        method="GET", status=200, route="/v2/contacts", response_body=start + file + b'"}]}}'
+    )["responsePayload"]
+    assert "AQEB" not in payload
+    assert payload.endswith("bytes in all]" if before < 300 else '"}]}}')
+
+
 @pytest.mark.parametrize(
     "changed",
     [
