@@ -14,6 +14,9 @@ from benchmarks.tickets import IN_FLIGHT, LATENCY_SECONDS
 from elite_pipeline.observability.call_log_tables import api, metadata
 from elite_pipeline.own_tables import bring_up_to_date, connect
 
+#: Loading contacts takes a few seconds in which three programs share the processors: what is to be measured
+#: is a fraction of what it differs by from run to run. So it gets so many times the rounds.
+_OFTEN = 3
 _SETTING = "CLIENT_LOGS_DATABASE_URL"
 
 
@@ -31,9 +34,12 @@ def measure_call_log(
         ),
     }  # fmt: skip
     times: defaultdict[tuple[str, bool], list[float]] = defaultdict(list)
-    for number in range(1, rounds + 1):
-        tell(f"call log: round {number} of {rounds}")
+    for number in range(1, _OFTEN * rounds + 1):
+        tell(f"call log: round {number} of {_OFTEN * rounds}")
         for work, (source, flow, count, latency) in works.items():
+            if latency and number > rounds:
+                # it waits most of the time, and is steady
+                continue
             # who goes first takes turns too: the second one finds warmer caches
             for is_logged in (number % 2 == 0, number % 2 == 1):
                 seconds = _run(here, source, flow, count, latency=latency, is_logged=is_logged)
