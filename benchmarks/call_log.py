@@ -14,8 +14,8 @@ from benchmarks.tickets import IN_FLIGHT, LATENCY_SECONDS
 from elite_pipeline.observability.call_log_tables import api, metadata
 from elite_pipeline.own_tables import bring_up_to_date, connect
 
-#: Loading contacts takes a few seconds in which three programs share the processors: what is to be measured
-#: is a fraction of what it differs by from run to run. So it gets so many times the rounds.
+#: Loading contacts takes a few seconds in which three programs share the processors: what is to be
+#: measured is a fraction of what it differs by from run to run. So it gets so many times the rounds.
 _OFTEN = 3
 _SETTING = "CLIENT_LOGS_DATABASE_URL"
 
