@@ -1,8 +1,8 @@
-"""Two small tools for streams: cutting them into chunks, and reading ahead of their consumer."""
+"""Small tools for streams: cutting them into chunks, taking turns, reading ahead of their consumer."""
 
-import queue
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
@@ -16,51 +16,86 @@ def chunked(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-class _End:
-    """Marks the end of a stream, and carries what ended it."""
+def in_turns(streams: Iterable[Iterator[T]]) -> Iterator[T]:
+    """Yield one item of each stream after the other, until all have ended."""
+    left = deque(streams)
+    while left:
+        stream = left.popleft()
+        for item in stream:
+            left.append(stream)
+            yield item
+            break
 
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
+
+def _nothing(_: object) -> int:
+    return 0
 
 
-def prefetch(items: Iterable[T], *, ahead: int = 1) -> Generator[T, None, None]:
-    """Iterate in a thread of its own, ``ahead`` items before the consumer.
+def prefetch(
+    items: Iterable[T],
+    *,
+    ahead: int = 1,
+    weigh: Callable[[T], int] = _nothing,
+    most: int = 0,
+) -> Generator[T, None, None]:
+    """Iterate in a thread of its own, before the consumer.
 
     What the source raises is raised here, in its place. When the consumer stops early, the thread
     ends after the item that it is at; closing the generator waits for that.
-    """
-    ready: queue.Queue[T | _End] = queue.Queue(maxsize=ahead)
-    stopped = threading.Event()
 
-    def offer(item: T | _End) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
+    Args:
+        items: What is iterated.
+        ahead: So many items at most wait for the consumer.
+        weigh: What an item takes, e.g. bytes.
+        most: What waits takes no more than this, unless it is one item alone.
+    """
+    waiting: deque[tuple[T, int]] = deque()
+    changed = threading.Condition()
+    is_over = is_stopped = False
+    error: BaseException | None = None
+    weight = 0
+
+    def offer(item: T) -> bool:
+        nonlocal weight
+        own = weigh(item)
+        with changed:
+            changed.wait_for(
+                lambda: is_stopped or not waiting or (len(waiting) < ahead and weight + own <= most)
+            )
+            waiting.append((item, own))
+            weight += own
+            changed.notify_all()
+            return not is_stopped
 
     def produce() -> None:
-        error: BaseException | None = None
+        nonlocal error, is_over
+        raised: BaseException | None = None
         try:
             for item in items:
-                offer(item)
-                if stopped.is_set():
-                    return
-        except BaseException as raised:  # noqa: BLE001 - handed to the consumer, who raises it
-            error = raised
-        offer(_End(error))
+                if not offer(item):
+                    break
+        except BaseException as caught:  # noqa: BLE001 - handed to the consumer, who raises it
+            raised = caught
+        with changed:
+            error, is_over = raised, True
+            changed.notify_all()
 
     thread = threading.Thread(target=produce, name="prefetch", daemon=True)
     thread.start()
     try:
         while True:
-            item = ready.get()
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
+            with changed:
+                changed.wait_for(lambda: waiting or is_over)
+                if not waiting:
+                    break
+                item, own = waiting.popleft()
+                weight -= own
+                changed.notify_all()
             yield item
+        if error is not None:
+            raise error
     finally:
-        stopped.set()
+        with changed:
+            is_stopped = True
+            changed.notify_all()
         thread.join()

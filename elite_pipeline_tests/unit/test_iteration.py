@@ -1,4 +1,4 @@
-"""Streams: cut into chunks, and read ahead."""
+"""Streams: cut into chunks, in turns, and read ahead."""
 
 import threading
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from elite_pipeline.iteration import chunked, prefetch
+from elite_pipeline.iteration import chunked, in_turns, prefetch
 from elite_pipeline_tests.support.waiting import wait_until
 
 
@@ -46,6 +46,14 @@ def test_chunks_take_no_more_than_they_give() -> None:
     assert len(first) == source.taken == 10
 
 
+@pytest.mark.parametrize(
+    ("streams", "together"),
+    [([], ""), ([""], ""), (["abc"], "abc"), (["abc", "", "xy"], "axbyc"), (["a", "xyz"], "axyz")],
+)
+def test_streams_take_turns_until_all_have_ended(streams: list[str], together: str) -> None:
+    assert "".join(in_turns([iter(stream) for stream in streams])) == together
+
+
 def test_everything_comes_in_order() -> None:
     assert list(prefetch(Source(100))) == list(range(100))
     assert list(prefetch(Source(0))) == []
@@ -60,6 +68,22 @@ def test_it_reads_ahead_and_no_further() -> None:
         wait_until(lambda: source.taken == 4, "the source is read ahead")
         assert next(items) == 1
         wait_until(lambda: source.taken == 5, "the source is read ahead")
+
+
+def test_what_waits_takes_no_more_than_was_said() -> None:
+    source = Source(100)
+    with closing(prefetch(source, ahead=50, weigh=lambda number: number, most=10)) as items:
+        # 1, 2, 3 and 4 wait, and 5 has no room
+        assert next(items) == 0
+        wait_until(lambda: source.taken == 6, "the source is read ahead")
+        assert [next(items), next(items), next(items)] == [1, 2, 3]
+        # 4 and 5 wait, and 6 has no room
+        wait_until(lambda: source.taken == 7, "the source is read ahead")
+
+
+def test_one_that_takes_more_than_may_wait_comes_all_the_same() -> None:
+    assert list(prefetch(Source(20), ahead=5, weigh=lambda _: 100, most=10)) == list(range(20))
+    assert prefetching() == []
 
 
 def test_an_error_comes_in_its_place() -> None:

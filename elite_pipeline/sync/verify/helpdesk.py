@@ -4,11 +4,12 @@ What does not belong here: what the rows are held against (``tickets``).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
+from itertools import chain
 from typing import Any
 
-from elite_pipeline.iteration import prefetch
+from elite_pipeline.iteration import in_turns, prefetch
 from elite_pipeline.sync.context import FlowContext
 from elite_pipeline.sync.ticket_outcomes import Bundle
 from elite_pipeline.sync.verify.sides import COMMENTS, REPLIES, Sides
@@ -18,7 +19,8 @@ from elite_pipeline.togadesk.walks import Walk
 
 #: Rows that are read at once: a server makes no document of more than a megabyte of them.
 ROWS_PER_PIECE = 2_000
-_WALKS: tuple[Walk, ...] = ("tickets", REPLIES, COMMENTS, "files")
+#: What is read one after the other, so that nothing is there without what it hangs on; and what at once.
+_TOGETHER: tuple[tuple[Walk, ...], ...] = (("tickets",), (REPLIES, COMMENTS), ("files",))
 _PLACES = {"reply": REPLIES, "files": REPLIES, "comment": COMMENTS}
 
 
@@ -30,7 +32,7 @@ class Helpdesk:
         self._store = context.togadesk
         self._sides = sides
         #: Walk -> the last id that was read.
-        self._read: dict[Walk, int] = dict.fromkeys(_WALKS, 0)
+        self._read: dict[Walk, int] = dict.fromkeys(chain(*_TOGETHER), 0)
 
     def read_all(self) -> None:
         """Read all tickets, messages and files."""
@@ -66,18 +68,21 @@ class Helpdesk:
         )
 
     def _read_on(self) -> None:
-        for walk in _WALKS:
-            # the server makes the next piece ready while this one is put away
-            with closing(prefetch(self._pieces(walk))) as pieces:
-                for rows in pieces:
+        for walks in _TOGETHER:
+            with ExitStack() as stack:
+                # the server makes the next pieces ready while these are put away
+                pieces = [
+                    stack.enter_context(closing(prefetch(self._pieces(walk)))) for walk in walks
+                ]
+                for walk, rows in in_turns(pieces):
                     self._put(walk, rows)
                     self._read[walk] = rows[-1][0]
                     self._context.progress(f"helpdesk: {walk} read up to id {self._read[walk]}")
 
-    def _pieces(self, walk: Walk) -> Iterator[Sequence[Sequence[Any]]]:
+    def _pieces(self, walk: Walk) -> Iterator[tuple[Walk, Sequence[Sequence[Any]]]]:
         after = self._read[walk]
         while rows := self._store.run(partial(_next, walk, after)):
-            yield rows
+            yield walk, rows
             after = rows[-1][0]
 
     def _refresh(self, walk: Walk, ids: Iterable[int]) -> None:

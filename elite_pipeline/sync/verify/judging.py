@@ -31,6 +31,8 @@ from elite_pipeline.togadesk import Tx
 
 #: Column of a ticket -> what people call it.
 FIELDS = {"userid": "contact", "assetid": "unit", "groupid": "team", "email": "e-mail"}
+#: Authors of notes that are remembered.
+MOST_AUTHORS = 20_000
 _PLACES = {"reply": REPLIES, "files": REPLIES, "comment": COMMENTS}
 
 
@@ -59,15 +61,25 @@ class Judge:
         self._category_paths = {**context.ledger.category_paths(), **paths}
         self._letters_in = LettersOf(context, INCOMING)
         self._letters_out = LettersOf(context, OUTGOING)
+        self._authors: dict[str, int] = {}
         self._messages = MessageJudge(context)
         self._plainly_equal = PlainlyEqual(context, sides, self._choices, self._category_paths)
         self.files = FileJudge(context, sides, with_bytes=with_bytes)
 
     def authors_of(self, bundles: Sequence[Bundle]) -> dict[str, int]:
-        """Return e-mail -> id of those who wrote notes, as the helpdesk's server knows them."""
+        """Return e-mail -> id of those who wrote notes, as the helpdesk's server knows them.
+
+        Each is asked for once: the same few write most notes. Who has come since is known to the
+        closer look.
+        """
         emails = {author_email(note) for bundle in bundles for note in bundle.notes}
-        store = self._context.togadesk
-        return store.run(partial(find_authors, store=store, emails=emails))
+        if new := emails - self._authors.keys():
+            store = self._context.togadesk
+            found = store.run(partial(find_authors, store=store, emails=new))
+            if len(self._authors) > MOST_AUTHORS:
+                self._authors = {}
+            self._authors |= {email: found.get(email, 0) for email in new}
+        return {email: id_ for email in emails if (id_ := self._authors.get(email, 0))}
 
     def to_look_at(self, bundles: Sequence[Bundle], authors: Mapping[str, int]) -> list[Bundle]:
         """Return the tickets that need to be judged: the others are plainly as they should be.

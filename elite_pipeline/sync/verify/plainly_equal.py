@@ -10,7 +10,7 @@ What does not belong here: saying what is wrong.
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from operator import attrgetter, itemgetter
 
 from elite_pipeline.errors import PermanentError
 from elite_pipeline.sync.context import FlowContext
@@ -26,20 +26,12 @@ from elite_pipeline.sync.verify.sides import (
     key,
 )
 from elite_pipeline.sync.wanted_files import private_tag
+from elite_pipeline.togadesk import Row
 from elite_pipeline.togadesk.walks import digest_of
 
-
-@dataclass(frozen=True, slots=True)
-class _WithFiles:
-    """The messages that files are kept for: replies by id, comments by the tag of their files."""
-
-    replies: Collection[int]
-    tags: Collection[str]
-
-    def __contains__(self, row: MessageHere) -> bool:
-        if row.place == REPLIES:
-            return row.id in self.replies
-        return bool(self.tags) and private_tag(row.reference or "") in self.tags
+#: The owned columns of a row, in their order.
+_OWNED_OF_ROW = attrgetter(*OWNED)
+_OWNED_OF_DICT = itemgetter(*OWNED)
 
 
 class PlainlyEqual:
@@ -67,8 +59,7 @@ class PlainlyEqual:
 
     def among(self, bundles: Sequence[Bundle], authors: Mapping[str, int]) -> dict[str, TicketHere]:
         """Return the tickets that are plainly as they should be: uuid -> row."""
-        # one that is moved meanwhile comes with both of its tickets
-        times = Counter(note.uuid for one in bundles for note in one.notes)
+        twice = _twice([note.uuid for one in bundles for note in one.notes])
         bundles = [one for one in bundles if not (one.own or one.own_notes or one.malformed)]
         tickets = self._sides.tickets_here([one.ticket.uuid for one in bundles])
         messages = self._sides.messages_here(
@@ -81,19 +72,25 @@ class PlainlyEqual:
             rows = tickets.get(key(bundle.ticket.uuid), ())
             if (
                 len(rows) == 1
-                and not any(note.file_count or times[note.uuid] > 1 for note in bundle.notes)
+                and all(not note.file_count and note.uuid not in twice for note in bundle.notes)
                 and self._is_equal(maker, bundle, rows[0], messages, with_files)
             ):
                 equal[bundle.ticket.uuid] = rows[0]
         return equal
 
-    def _with_files(self, messages: Mapping[str, Sequence[MessageHere]]) -> _WithFiles:
+    def _with_files(self, messages: Mapping[str, Sequence[MessageHere]]) -> set[MessageHere]:
+        """Return the messages that files are kept for."""
         rows = [row for some in messages.values() for row in some]
-        replies = [row.id for row in rows if row.place == REPLIES]
-        tags = [private_tag(row.reference or "") for row in rows if row.place == COMMENTS]
-        return _WithFiles(
-            self._sides.files_of_replies(replies).keys(), self._sides.files_of_tags(tags).keys()
-        )
+        replies = self._sides.replies_with_files(row.id for row in rows if row.place == REPLIES)
+        found = {row for row in rows if row.place == REPLIES and row.id in replies}
+        if self._sides.has_files_of_comments():
+            # two notes may have one tag: it is only the beginning of a uuid
+            tags = [
+                (private_tag(row.reference or ""), row) for row in rows if row.place == COMMENTS
+            ]
+            there = self._sides.files_of_tags([tag for tag, _ in tags]).keys()
+            found |= {row for tag, row in tags if tag in there}
+        return found
 
     def _references(self, bundles: Sequence[Bundle], authors: Mapping[str, int]) -> References:
         """Return what the tickets refer to, where it is there exactly once."""
@@ -125,7 +122,7 @@ class PlainlyEqual:
         bundle: Bundle,
         row: TicketHere,
         messages: Mapping[str, Sequence[MessageHere]],
-        with_files: _WithFiles,
+        with_files: Collection[MessageHere],
     ) -> bool:
         ticket = bundle.ticket
         for relation, id_, led_to in (
@@ -137,11 +134,12 @@ class PlainlyEqual:
             if (key(relation.uuid) != led_to) if relation is not None else (id_ or led_to):
                 return False
         try:
-            owned = maker.owned(ticket, row.as_read)
+            now = _OWNED_OF_ROW(row)
+            owned = maker.owned(ticket, Row(zip(OWNED, now, strict=True)))
             description = maker.description(ticket)
             if (
                 description.files
-                or any(owned[name] != getattr(row, name) for name in OWNED)
+                or _OWNED_OF_DICT(owned) != now
                 or row.time != self._store.local_text(ticket.created)
             ):
                 return False
@@ -169,7 +167,7 @@ class PlainlyEqual:
         rows: Sequence[MessageHere] | None,
         wanted: tuple[Place, int, int, str],
         text: str,
-        with_files: _WithFiles,
+        with_files: Collection[MessageHere],
     ) -> bool:
         """Tell whether a message is there once and as it should be: place, ticket, person, time."""
         if rows is None or len(rows) != 1:
@@ -180,3 +178,10 @@ class PlainlyEqual:
             and row.digest == digest_of(text)
             and row not in with_files
         )
+
+
+def _twice(uuids: Sequence[str]) -> Collection[str]:
+    """Return what is there more than once: a note that is moved meanwhile comes with both its tickets."""
+    if len(set(uuids)) == len(uuids):
+        return ()
+    return {uuid for uuid, times in Counter(uuids).items() if times > 1}

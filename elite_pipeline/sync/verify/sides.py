@@ -25,6 +25,8 @@ __all__ = ["COMMENTS", "REPLIES", "MessageHere", "Place", "Sides", "TicketHere",
 _CHUNK = 500
 #: What the file may keep in memory, in kibibytes.
 _CACHE_KIB = 8_192
+#: Pages of the file: what is put in order is written in larger pieces.
+_PAGE_BYTES = 32_768
 _TAG = re.compile(r"note-[0-9a-z]{1,12}-", re.IGNORECASE)
 
 #: Where a message stands.
@@ -129,6 +131,8 @@ class Sides:
         self._folder = tempfile.TemporaryDirectory(prefix="elite_pipeline_")
         path = Path(self._folder.name) / "sides.sqlite"
         self._file = sqlite3.connect(path, isolation_level=None)
+        # before anything is in it
+        self._file.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         self._file.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._file.execute("PRAGMA journal_mode = OFF")
         self._file.execute("PRAGMA synchronous = OFF")
@@ -264,7 +268,7 @@ class Sides:
         found: dict[str, list[TicketHere]] = {}
         query = "SELECT * FROM tickets_here WHERE reference IN ({}) ORDER BY id"
         for row in self._rows(query, map(key, references)):
-            found.setdefault(row[1], []).append(TicketHere(*row))
+            found.setdefault(row[1], []).append(TicketHere._make(row))
         return found
 
     def tickets_by_id(self, ids: Collection[int]) -> dict[int, TicketHere]:
@@ -277,7 +281,7 @@ class Sides:
         found: dict[str, list[MessageHere]] = {}
         query = "SELECT * FROM messages_here WHERE reference IN ({}) ORDER BY place, id"
         for row in self._rows(query, map(key, references)):
-            found.setdefault(row[2], []).append(MessageHere(*row))
+            found.setdefault(row[2], []).append(MessageHere._make(row))
         return found
 
     def messages_by_id(self, place: Place, ids: Collection[int]) -> dict[int, MessageHere]:
@@ -300,6 +304,15 @@ class Sides:
         """Tell whether the helpdesk has a row for a record of reference data, by its key."""
         query = "SELECT count(*) FROM records_here WHERE kind = ? AND reference = ?"
         return self.one(query, kind, uuid) > 0
+
+    def replies_with_files(self, replies: Iterable[int]) -> set[int]:
+        """Return which of some replies have files."""
+        return self._among("SELECT reply FROM files_here WHERE reply IN ({})", replies)
+
+    def has_files_of_comments(self) -> bool:
+        """Tell whether any file is kept for an internal note."""
+        # the index answers it
+        return self.one("SELECT EXISTS (SELECT 1 FROM files_here WHERE tag IS NOT NULL)") > 0
 
     def files_of_replies(self, replies: Collection[int]) -> dict[int, list[Row]]:
         """Return rows of ``files`` by their reply."""

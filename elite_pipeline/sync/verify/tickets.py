@@ -35,8 +35,10 @@ from elite_pipeline.toga2.ticket_routes import TICKET_ROUTES
 #: Tickets that are looked at once more, at most, and together: each is read by itself.
 MOST_AGAIN = 2_000
 _AGAIN_TOGETHER = 50
-#: Pages that are read ahead: while the server makes the rows ready there is nothing else to do.
-_PAGES_AHEAD = 5
+#: Pages that are read ahead, while the server makes rows ready and while files are compared: so many at
+#: most, and no more than so many characters of texts.
+_PAGES_AHEAD = 20
+_CHARS_AHEAD = 16 << 20
 #: Tickets that are judged together, at least, while pages are read.
 _JUDGED_TOGETHER = 100
 
@@ -94,7 +96,8 @@ class TicketVerifier:
 
     def run(self) -> None:
         """Compare, and add what is found."""
-        with closing(prefetch(self._pages(), ahead=_PAGES_AHEAD)) as pages:
+        ahead = prefetch(self._pages(), ahead=_PAGES_AHEAD, weigh=_chars_of, most=_CHARS_AHEAD)
+        with closing(ahead) as pages:
             first = next(pages, None)
             self._helpdesk.read_all()
             self._due.find()
@@ -237,14 +240,17 @@ class TicketVerifier:
             f"(h.reference IS NOT NULL OR h.department IN ({monitored}))"
         )
         self.counts.append(Count("tickets", one(there), one(here + listed.format("tickets_there"))))
+        # the files' own carriers are no messages
+        notes_there = dict(
+            self._sides.query(
+                "SELECT external, count(DISTINCT uuid) FROM notes_there "
+                "WHERE coalesce(own, '') NOT LIKE 'togadesk:files:%' GROUP BY external"
+            )
+        )
         for what, place, external in (
             ("external notes", REPLIES, 1),
             ("internal notes", COMMENTS, 0),
         ):
-            there = (
-                "SELECT count(DISTINCT uuid) FROM notes_there WHERE external = ? "
-                "AND coalesce(own, '') NOT LIKE 'togadesk:files:%'"
-            )
             # a reply that carries its ticket's own reference is the description
             here = (
                 "SELECT count(*) FROM messages_here h JOIN tickets_here t ON t.id = h.ticket "
@@ -253,7 +259,7 @@ class TicketVerifier:
                 "AND coalesce(h.reference, '') <> t.reference"
             )
             self.counts.append(
-                Count(what, one(there, external), one(here + listed.format("notes_there")))
+                Count(what, notes_there.get(external, 0), one(here + listed.format("notes_there")))
             )
         files = (
             "SELECT count(*) FROM files_here WHERE name NOT LIKE '%full-text-____________.html.txt'"
@@ -276,6 +282,13 @@ def _notes_of(bundle: Bundle) -> list[tuple[str, str, str | None, bool]]:
     ]
     rows += [(key(one.name), ticket, None, not one.is_private) for one in bundle.malformed]
     return rows
+
+
+def _chars_of(page: _Page) -> int:
+    return sum(
+        len(bundle.ticket.description or "") + sum(len(note.body or "") for note in bundle.notes)
+        for bundle in page.bundles
+    )
 
 
 def _once(bundles: Sequence[Bundle]) -> list[Bundle]:
