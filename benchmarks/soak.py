@@ -68,7 +68,7 @@ def _environment(
     client = sandbox_client()
     entry = {
         # a run is started again at once, and killed again soon: it must get somewhere in between
-        "toga2": {"client_uuid": client.client_uuid, "settle_seconds": 1},
+        "toga2": {"client_uuid": client.client_uuid, "in_doubt_seconds": 1},
         "togadesk": {"client_id": 1, "ticket_department_id": 1},
         "custom_field_prefix": client.custom_field_prefix,
         "flows": {_FLOW: True},

@@ -89,8 +89,7 @@ def open_client(
         )
         ledger = Ledger(settings.pipeline_url, client.name)
         stack.callback(ledger.close)
-        run_id = run_id or str(uuid4())
-        call_log = _call_log(settings, client, redactor, run_id, warn)
+        call_log = _call_log(settings, client, redactor, run_id or str(uuid4()), warn)
         losses = None
         if call_log is not None:
             losses = LogLosses(call_log, ledger.flow_states)
@@ -128,6 +127,7 @@ def open_client(
             watermarks=Watermarks(toga2),
             run_id=run_id,
             who=_who(run_id),
+            sleep=sleep,
         )
         if call_log is not None and losses is not None:
             context.began, context.remarks = losses.begin, call_log.remarks

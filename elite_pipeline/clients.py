@@ -95,11 +95,11 @@ class Toga2Entry(Entry):
         le=86_400,
         description="How far reading goes back behind the watermark, in seconds (sync.md 2).",
     )
-    settle_seconds: int = Field(
+    in_doubt_seconds: int = Field(
         default=10,
         ge=0,
-        le=3_600,
-        description="Behind a run that was killed, the next waits so long for what that had sent.",
+        le=300,
+        description="Behind a run that left calls under way, the next one waits so long for them.",
     )
     status_map: _ValueMap = Field(default_factory=dict)
     priority_map: _ValueMap = Field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Who is at a client's flow: for people, when a run finds its lock held, and for whoever comes next.
 
-A row stands as long as its run goes on. One whose run is over is that of a run that was killed: what it
-had sent may still be on its way (``docs/decisions/0015``).
+A row stands as long as its run goes on. One whose run is over says that the run was killed, or had calls
+cut off: what it had sent may still be carried out (``docs/decisions/0015``).
 """
 
 from datetime import datetime
@@ -36,7 +36,7 @@ class Holders:
             now: Aware.
 
         Returns:
-            Who had begun it before and has not ended; None: whoever it was has ended.
+            Who had begun it before and did not say that all was done; None: whoever it was did.
         """
         values = {"holder": holder[:MOST_NAME_CHARS], "since": stored_time(now)}
         with self._database.begin() as connection:
@@ -66,7 +66,7 @@ class Holders:
                 connection.execute(sa.update(table).where(is_own).values(values))
 
     def of(self, flow: str) -> Holder | None:
-        """Return who is at a flow, or was killed at it; None: nobody."""
+        """Return who is at a flow, or left it in doubt; None: nobody."""
         with self._database.begin() as connection:
             return self._of(connection, flow)
 

@@ -153,7 +153,7 @@ carried = sa.Table(
 )
 
 #: Who is at a flow, for the message that names him: a lock keeps runs apart, and knows no names.
-#: ``since`` is UTC. A row goes with its run; that of a run that was killed stays, and tells the next one.
+#: ``since`` is UTC. A row goes with its run; that of a run which may have left calls under way stays.
 holders = sa.Table(
     "sync_holders",
     metadata,

@@ -9,14 +9,13 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from elite_pipeline.errors import PipelineError
-from elite_pipeline.ledger import Holder
 from elite_pipeline.locks import LockHeldError, StillHeld
 from elite_pipeline.sync.category_trees import run_category_trees
 from elite_pipeline.sync.collecting import seldom_collected
 from elite_pipeline.sync.contacts import Contacts
 from elite_pipeline.sync.context import FlowContext, Options
 from elite_pipeline.sync.flow_endings import came_through, stopped
+from elite_pipeline.sync.in_doubt import noted
 from elite_pipeline.sync.outgoing import run_outgoing
 from elite_pipeline.sync.predefined_replies import PredefinedReplies
 from elite_pipeline.sync.reference import run_reference_flow
@@ -102,19 +101,18 @@ def holding(
     wait_seconds: float,
     *,
     is_noted: bool = True,
-    sends: bool = False,
+    tell: Callable[[str], None] | None = None,
 ) -> Iterator[StillHeld]:
     """Keep every run of one client and flow away, whoever starts it and where.
 
-    Where the run before was killed, this one first waits for what that may just have sent
-    (``docs/decisions/0015``).
+    Where the run before may have left calls under way, this one first waits for them (``in_doubt``).
 
     Args:
         context: What the run works with.
         flow: Its name.
         wait_seconds: How long to wait for another run.
         is_noted: Write down who it is, for the message of the next one; a dry run writes nothing.
-        sends: Whether it may send anything.
+        tell: Told where it waits for what the run before has sent; None: it sends nothing.
 
     Yields:
         What raises TransientError once the lock is known to be lost.
@@ -131,38 +129,9 @@ def holding(
         if not is_noted:
             yield still_held
             return
-        killed = context.ledger.holders.put(flow, context.who, context.now())
-        if killed is not None and sends:
-            _let_arrive(context, flow, killed)
-            killed = None
-        try:
+        makes = FLOWS[flow].makes_in_toga2
+        with noted(context, flow, still_held, makes_in_toga2=makes, tell=tell):
             yield still_held
-        except Exception:
-            _end(context, flow, killed)
-            raise
-        # Whoever is told to end (an interrupt is no Exception) may leave calls under way too.
-        _end(context, flow, killed)
-
-
-def _let_arrive(context: FlowContext, flow: str, killed: Holder) -> None:
-    """Wait until TOGA 2 is done with what a killed run had sent: no key can be found of it before."""
-    seconds = context.client.toga2.settle_seconds
-    if not (FLOWS[flow].makes_in_toga2 and seconds):
-        return
-    who, since = killed
-    context.progress(
-        f"{flow}: {who}, which had begun at {since:%Y-%m-%d %H:%M:%S} UTC, did not come to its end. "
-        f"Waiting {seconds} s, so that what it had sent to TOGA 2 arrives and is not made twice."
-    )
-    context.sleep(seconds)
-
-
-def _end(context: FlowContext, flow: str, heir: Holder | None) -> None:
-    """Write down that the run has ended; where that fails, the next one waits needlessly."""
-    try:
-        context.ledger.holders.end(flow, context.who, heir)
-    except PipelineError as error:
-        logger.warning("%s: %s: its end was not written down: %s", context.client.name, flow, error)
 
 
 def _held_by_whom(
@@ -193,11 +162,17 @@ def run_flow(name: str, context: FlowContext, options: Options | None = None) ->
     if not getattr(context.client.flows, name):
         return FlowResult(client=context.client.name, flow=name, is_on=False)
     flow, options = FLOWS[name], options or Options()
+    waits: list[str] = []
+
+    def tell(why: str) -> None:
+        logger.warning("%s: %s: %s", context.client.name, name, why)
+        waits.append(why)
+
     context.began(name)
     try:
         with (
             holding(
-                context, name, LOCK_WAIT_SECONDS, is_noted=not options.dry_run, sends=True
+                context, name, LOCK_WAIT_SECONDS, is_noted=not options.dry_run, tell=tell
             ) as still_held,
             _told_of_loss(context, still_held),
             seldom_collected(),
@@ -213,7 +188,7 @@ def run_flow(name: str, context: FlowContext, options: Options | None = None) ->
         if not options.dry_run:
             stopped(context, name, error)
         raise
-    result = replace(result, remarks=(*result.remarks, *context.remarks()))
+    result = replace(result, remarks=(*result.remarks, *waits, *context.remarks()))
     # a dry run is none: it has carried nothing
     return result if options.dry_run else came_through(context, result)
 

@@ -59,6 +59,11 @@ class Calls:
         """Requests sent so far, retries included."""
         return self._transport.calls
 
+    @property
+    def in_doubt(self) -> int:
+        """Requests so far that make something, and of which nobody knows whether they did."""
+        return self._transport.in_doubt
+
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()

@@ -81,6 +81,11 @@ class Toga2Client:
         return self._calls.sent
 
     @property
+    def in_doubt(self) -> int:
+        """Calls so far that make something, and of which nobody knows whether they did."""
+        return self._calls.in_doubt
+
+    @property
     def redact(self) -> Callable[[str], str]:
         """Takes the secrets out of a text."""
         return self._calls.redact

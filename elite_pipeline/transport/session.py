@@ -104,6 +104,7 @@ class Transport:
         self._on_exchange = on_exchange
         self._only_reads = False
         self._count = 0
+        self._in_doubt = 0
         self._count_lock = threading.Lock()
         self._session = requests.Session()
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=pool_size, pool_block=True)
@@ -120,6 +121,12 @@ class Transport:
         """Requests sent so far, every attempt counted."""
         with self._count_lock:
             return self._count
+
+    @property
+    def in_doubt(self) -> int:
+        """Requests so far that must not be repeated, and of which nobody knows whether they worked."""
+        with self._count_lock:
+            return self._in_doubt
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -187,10 +194,16 @@ class Transport:
                     return Answer(status, answer_headers, parsed)
                 error = self._status_error(what, status, answer_headers, read_error(content))
                 wait = self._wait_before_retry(error, status, answer_headers, attempt, repeatable)
+                # whoever answers for the system may have given up on it
+                is_unsure = status >= 500
             except NoAnswerError as no_answer:
                 error = self._no_answer_error(what, no_answer, attempt)
                 can_repeat = repeatable or not no_answer.sent
                 wait = self._retry.delay(attempt, self._rng) if can_repeat else None
+                is_unsure = no_answer.sent
+            if is_unsure and not repeatable:
+                with self._count_lock:
+                    self._in_doubt += 1
             if wait is None or last:
                 raise error
             # else a large one would be held while the next attempt reads its own

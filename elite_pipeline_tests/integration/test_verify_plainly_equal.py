@@ -6,14 +6,20 @@ kind, so that nothing but the first look can find it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 
 from elite_pipeline.sync.own_keys import OwnKey, note_field, ticket_field
+from elite_pipeline.sync.signatures import signature
+from elite_pipeline.sync.verify import judging
 from elite_pipeline.sync.verify.findings import Finding
+from elite_pipeline.sync.verify.judging import Judge
 from elite_pipeline.sync.verify.plainly_equal import PlainlyEqual
+from elite_pipeline.sync.verify.sides import Sides
 from elite_pipeline.sync.wanted_files import private_tag
 from elite_pipeline_tests.support.note_files import attach
 from elite_pipeline_tests.support.systems import Systems
@@ -307,3 +313,39 @@ def test_what_both_name_is_there_twice(plain: Plain, table: str, kind: str) -> N
     assert not passed
     assert [*map(str, findings)] == [*map(str, plain.looked_at_closely())]
     assert kind in {one.kind for one in findings}
+
+
+def test_authors_are_known_however_few_are_remembered(
+    plain: Plain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, systems = plain.desk, plain.systems
+    ann = {"authorName": "Ann", "authorEmail": "ann@example.com"}
+    # she is remembered from the page before, and he is not
+    third, fourth = desk.ticket("Three", minute=5), desk.ticket("Four", minute=6)
+    desk.note(third, "<p>Hers</p>", 7, **ann)
+    by_ann = desk.note(fourth, "<p>Hers</p>", 8, **ann)
+    desk.note(fourth, "<p>His</p>", 9, authorName="Bob", authorEmail="bob@example.com")
+    systems.sync_all()
+    plain.sql(
+        "UPDATE tickets_replies SET peopleid = 0, message = :a WHERE referenceId = :b",
+        f"{signature('Ann', 'ann@example.com')}<p>Hers</p>",
+        by_ann,
+    )
+    monkeypatch.setattr(judging, "MOST_AUTHORS", 0)
+    # each ticket is a page of its own
+    monkeypatch.setattr(systems, "open", partial(systems.open, page_size=1))
+    passed, findings = plain.looked_at()
+    assert passed == {plain.uuid, plain.other, third}
+    assert [finding.record for finding in findings] == [by_ann]
+
+
+def test_who_was_nobody_is_asked_for_again(plain: Plain) -> None:
+    page: Any = [SimpleNamespace(notes=[SimpleNamespace(author_email=" New@Example.com ")])]
+    with plain.systems.open() as context, Sides(()) as sides:
+        judge = Judge(context, sides, with_bytes=False, tree=None)
+        assert judge.authors_of(page) == {}
+        id_ = Typist(plain.systems).person("new@example.com")
+        assert judge.authors_of(page) == {"new@example.com": id_}
+        reads = context.togadesk.statements.reads
+        assert judge.authors_of(page) == {"new@example.com": id_}
+        assert context.togadesk.statements.reads == reads

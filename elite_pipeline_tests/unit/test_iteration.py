@@ -86,6 +86,19 @@ def test_one_that_takes_more_than_may_wait_comes_all_the_same() -> None:
     assert prefetching() == []
 
 
+def test_what_goes_wrong_in_weighing_reaches_the_consumer() -> None:
+    def weigh(number: int) -> int:
+        if number == 1:
+            raise ValueError("no weight")
+        return 0
+
+    items = prefetch(Source(3), weigh=weigh)
+    assert next(items) == 0
+    with pytest.raises(ValueError, match="no weight"):
+        next(items)
+    assert prefetching() == []
+
+
 def test_an_error_comes_in_its_place() -> None:
     items = prefetch(Source(3, ValueError("broken")))
     assert [next(items), next(items), next(items)] == [0, 1, 2]

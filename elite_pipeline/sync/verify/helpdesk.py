@@ -19,7 +19,8 @@ from elite_pipeline.togadesk.walks import Walk
 
 #: Rows that are read at once: a server makes no document of more than a megabyte of them.
 ROWS_PER_PIECE = 2_000
-#: What is read one after the other, so that nothing is there without what it hangs on; and what at once.
+#: What is read one after the other, so that nothing is there without what it hangs on; and what in turns:
+#: the server makes a piece of the one ready while a piece of the other is put away.
 _TOGETHER: tuple[tuple[Walk, ...], ...] = (("tickets",), (REPLIES, COMMENTS), ("files",))
 _PLACES = {"reply": REPLIES, "files": REPLIES, "comment": COMMENTS}
 
@@ -70,7 +71,6 @@ class Helpdesk:
     def _read_on(self) -> None:
         for walks in _TOGETHER:
             with ExitStack() as stack:
-                # the server makes the next pieces ready while these are put away
                 pieces = [
                     stack.enter_context(closing(prefetch(self._pieces(walk)))) for walk in walks
                 ]

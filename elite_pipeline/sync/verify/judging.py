@@ -69,17 +69,18 @@ class Judge:
     def authors_of(self, bundles: Sequence[Bundle]) -> dict[str, int]:
         """Return e-mail -> id of those who wrote notes, as the helpdesk's server knows them.
 
-        Each is asked for once: the same few write most notes. Who has come since is known to the
-        closer look.
+        Who is known is asked for once: the same few write most notes.
         """
-        emails = {author_email(note) for bundle in bundles for note in bundle.notes}
-        if new := emails - self._authors.keys():
+        emails = {author_email(note) for bundle in bundles for note in bundle.notes} - {""}
+        known = {email: self._authors[email] for email in emails & self._authors.keys()}
+        if others := emails - known.keys():
             store = self._context.togadesk
-            found = store.run(partial(find_authors, store=store, emails=new))
+            found = store.run(partial(find_authors, store=store, emails=others))
             if len(self._authors) > MOST_AUTHORS:
                 self._authors = {}
-            self._authors |= {email: found.get(email, 0) for email in new}
-        return {email: id_ for email in emails if (id_ := self._authors.get(email, 0))}
+            self._authors |= found
+            known |= found
+        return known
 
     def to_look_at(self, bundles: Sequence[Bundle], authors: Mapping[str, int]) -> list[Bundle]:
         """Return the tickets that need to be judged: the others are plainly as they should be.

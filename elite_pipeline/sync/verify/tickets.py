@@ -36,9 +36,11 @@ from elite_pipeline.toga2.ticket_routes import TICKET_ROUTES
 MOST_AGAIN = 2_000
 _AGAIN_TOGETHER = 50
 #: Pages that are read ahead, while the server makes rows ready and while files are compared: so many at
-#: most, and no more than so many characters of texts.
+#: most, and no more than take so many bytes.
 _PAGES_AHEAD = 20
-_CHARS_AHEAD = 16 << 20
+_BYTES_AHEAD = 48 << 20
+#: What a ticket or a note takes beside its text.
+_BYTES_EACH = 2_000
 #: Tickets that are judged together, at least, while pages are read.
 _JUDGED_TOGETHER = 100
 
@@ -96,7 +98,7 @@ class TicketVerifier:
 
     def run(self) -> None:
         """Compare, and add what is found."""
-        ahead = prefetch(self._pages(), ahead=_PAGES_AHEAD, weigh=_chars_of, most=_CHARS_AHEAD)
+        ahead = prefetch(self._pages(), ahead=_PAGES_AHEAD, weigh=_bytes_of, most=_BYTES_AHEAD)
         with closing(ahead) as pages:
             first = next(pages, None)
             self._helpdesk.read_all()
@@ -284,11 +286,11 @@ def _notes_of(bundle: Bundle) -> list[tuple[str, str, str | None, bool]]:
     return rows
 
 
-def _chars_of(page: _Page) -> int:
-    return sum(
-        len(bundle.ticket.description or "") + sum(len(note.body or "") for note in bundle.notes)
-        for bundle in page.bundles
-    )
+def _bytes_of(page: _Page) -> int:
+    """Return about what a page takes in memory."""
+    texts = [bundle.ticket.description for bundle in page.bundles]
+    texts += [note.body for bundle in page.bundles for note in bundle.notes]
+    return len(texts) * _BYTES_EACH + sum(map(len, filter(None, texts)))
 
 
 def _once(bundles: Sequence[Bundle]) -> list[Bundle]:

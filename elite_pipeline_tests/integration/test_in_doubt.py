@@ -1,4 +1,4 @@
-"""What a killed run had just sent is waited for by the next one, and by nobody else (decision 15)."""
+"""What nobody knows the outcome of is waited for by the next run, and by nobody else (decision 15)."""
 
 import os
 import signal
@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 import pytest
 import requests
 
-from elite_pipeline.errors import TransientError
+from elite_pipeline.errors import SystemicError, TransientError
 from elite_pipeline.ledger.holders import Holders
-from elite_pipeline.sandbox.toga2 import Delay, RequestInfo
-from elite_pipeline.sync.context import Options
+from elite_pipeline.sandbox.serving.faults import Action
+from elite_pipeline.sandbox.toga2 import Delay, Drop, RequestInfo, Status
 from elite_pipeline.sync.flows import holding, run_flow
 from elite_pipeline_tests.support.service_desk import ServiceDesk
 from elite_pipeline_tests.support.systems import Systems
@@ -21,9 +21,9 @@ from elite_pipeline_tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.parametrize("helpdesk", ["sqlite"], indirect=True)
 
-OUT, WEBHOOKS = "togadesk_to_toga2", "freshservice_to_toga2"
-#: Longer than a test needs for a few calls, so that it is under way when the run is killed.
-HELD_BACK = Delay(1.0)
+OUT = "togadesk_to_toga2"
+#: Longer than it takes to kill a run while its call is under way.
+HELD_BACK = Delay(5.0)
 DEFAULT_SECONDS = 10
 
 
@@ -60,10 +60,12 @@ def kill_at_its_post(systems: Systems, sync: Callable[[], object]) -> None:
             sync()
         finally:
             os._exit(1)
-    assert posted.wait(30)
-    systems.toga2.on_request = None
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    try:
+        assert posted.wait(30)
+    finally:
+        systems.toga2.on_request = None
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
     assert under_way(systems) == 1
 
 
@@ -110,26 +112,98 @@ def test_a_ticket_of_freshservice_that_a_killed_run_had_sent_is_made_once(
     assert naps == [DEFAULT_SECONDS]
 
 
+def ignore(_: str) -> None:
+    pass
+
+
 @contextmanager
 def killed(systems: Systems, flow: str) -> Iterator[None]:
     """Let a run of a flow be cut off where it stands."""
-    with suppress(KilledError), systems.open() as context, holding(context, flow, 0, sends=True):
+    with suppress(KilledError), systems.open() as context, holding(context, flow, 0, tell=ignore):
         yield
         raise KilledError
 
 
-def test_it_is_said_and_waited_for_once(systems: Systems, naps: list[float]) -> None:
+def test_it_is_said_and_waited_for_once(
+    systems: Systems, naps: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
     with killed(systems, OUT):
         pass
-    said: list[str] = []
-    with systems.open() as context:
-        context.progress = said.append
-        run_flow(OUT, context)
-    (line,) = [line for line in said if "did not come to its end" in line]
-    assert line.startswith(f"{OUT}: another run, which had begun at 20")
-    assert f"Waiting {DEFAULT_SECONDS} s" in line
-    systems.sync(OUT)
+    (remark,) = systems.sync(OUT).remarks
+    assert remark.startswith(f"waited {DEFAULT_SECONDS} s before anything was sent: another run, ")
+    assert f"which began {OUT} at 20" in remark
+    assert f"elite: {OUT}: {remark}" in caplog.messages
+    assert systems.sync(OUT).remarks == ()
     assert naps == [DEFAULT_SECONDS]
+
+
+@pytest.mark.parametrize(
+    ("action", "waited"),
+    [
+        (Status(502), [DEFAULT_SECONDS]),
+        (Drop(takes_effect=True), [DEFAULT_SECONDS]),
+        # these were certainly not carried out
+        (Status(422), []),
+        (Status(429), []),
+    ],
+    ids=["by a proxy", "on the way", "refused", "turned away"],
+)
+def test_a_call_that_was_cut_off_is_waited_for(
+    typist: Typist, naps: list[float], action: Action, waited: list[float]
+) -> None:
+    typist.ticket("Scanner", "<p>It hums</p>")
+    typist.systems.toga2.faults.add(action, method="POST", route="/tickets", times=1)
+    typist.send()
+    typist.systems.toga2.faults.clear()
+    typist.systems.later_by(hours=7)
+    typist.send()
+    assert len(typist.made()) == 1
+    assert naps == waited
+    typist.send()
+    assert naps == waited
+
+
+def test_calls_that_a_failed_run_gave_up_are_made_once(typist: Typist) -> None:
+    # behind a proxy that restarts: all are carried out, and later than the run has ended
+    naps: list[float] = []
+    systems = typist.systems
+    systems.sleep = until_arrived(systems, naps)
+    subjects = [f"Ticket {number}" for number in range(12)]
+    for subject in subjects:
+        typist.ticket(subject, "<p>It hums</p>")
+    systems.toga2.faults.add(Delay(2.0), method="POST", route="/tickets", times=len(subjects))
+    with systems.open(read_timeout=0.2) as context, pytest.raises(SystemicError):
+        run_flow(OUT, context)
+    systems.toga2.faults.clear()
+    assert under_way(systems) > 0
+
+    systems.later_by(hours=7)
+    typist.send()
+
+    assert sorted(one["subject"] for one in typist.made()) == sorted(subjects)
+    assert naps == [DEFAULT_SECONDS]
+
+
+def test_a_lock_that_is_lost_while_it_waits_stops_the_run(typist: Typist) -> None:
+    with killed(typist.systems, OUT):
+        pass
+    typist.ticket("Scanner", "<p>It hums</p>")
+    is_lost: list[float] = []
+
+    def still_held() -> None:
+        if is_lost:
+            raise TransientError("The lock was lost")
+
+    @contextmanager
+    def lock(*_: object) -> Iterator[Callable[[], None]]:
+        yield still_held
+
+    typist.systems.sleep = is_lost.append
+    with typist.systems.open() as context:
+        context.togadesk.lock = lock  # type: ignore[method-assign, assignment]
+        with pytest.raises(TransientError, match="was lost"):
+            run_flow(OUT, context)
+    assert typist.made() == []
 
 
 def test_one_that_is_killed_while_it_waits_leaves_it_to_the_next(
@@ -151,7 +225,7 @@ def test_one_that_is_killed_while_it_waits_leaves_it_to_the_next(
 
 def test_behind_runs_that_ended_nobody_waits(systems: Systems, naps: list[float]) -> None:
     systems.sync(OUT)
-    with suppress(TransientError), systems.open() as context, holding(context, OUT, 0, sends=True):
+    with suppress(TransientError), systems.open() as context, holding(context, OUT, 0, tell=ignore):
         raise TransientError("TOGA 2 is away")
     systems.sync(OUT)
     assert naps == []
@@ -183,7 +257,7 @@ def test_how_long_is_the_clients_setting(
     systems: Systems, naps: list[float], seconds: int, waited: list[float]
 ) -> None:
     entry = systems.clients["elite"]
-    toga2 = entry.toga2.model_copy(update={"settle_seconds": seconds})
+    toga2 = entry.toga2.model_copy(update={"in_doubt_seconds": seconds})
     systems.clients["elite"] = entry.model_copy(update={"toga2": toga2})
     with killed(systems, OUT):
         pass
@@ -214,7 +288,5 @@ def test_whoever_has_lost_the_lock_does_not_end_the_one_who_has_it(systems: Syst
         holder = context.ledger.holders.of(OUT)
         assert holder is not None
         assert holder[0] == "the second"
-        with holding(context, OUT, 0):
-            pass
-        run_flow(OUT, context, Options())
+        run_flow(OUT, context)
         assert context.ledger.holders.of(OUT) is None
