@@ -103,7 +103,9 @@ class _Outgoing:
 
     def send_changed(self, after: datetime | None) -> None:
         """Send what changed past the watermark."""
-        changed = changed_since(self._context, after)
+        # a point that a person chose, before all that is remembered
+        is_far = self._run.options.since is not None and not self._remembers
+        changed = changed_since(self._context, after, is_far=is_far)
         self.progress.limit = self._now - self._settling
         for number, some in enumerate(chunked(changed, BATCH), start=1):
             self._send_news(some)

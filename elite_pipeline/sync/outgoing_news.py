@@ -15,19 +15,22 @@ from elite_pipeline.toga2 import wire
 from elite_pipeline.togadesk import ChangedTicket, TogadeskStore
 
 
-def changed_since(context: FlowContext, after: datetime | None) -> Sequence[ChangedTicket]:
+def changed_since(
+    context: FlowContext, after: datetime | None, *, is_far: bool = False
+) -> Sequence[ChangedTicket]:
     """Return the client's tickets that a run reads which starts from an instant, oldest first.
 
     Args:
         context: The client's systems.
         after: Aware, the overlap included; None: all.
+        is_far: Whether it may lie before most of what there is.
     """
     store, departments = context.togadesk, context.client.monitored_department_ids
     bound = None
     if after is not None:
         # what stands at the bound may be as new as what is past the watermark
         bound = store.local_lower_bound(after) - timedelta(seconds=1)
-    return store.run(lambda tx: tx.changed_tickets(departments, bound))
+    return store.run(lambda tx: tx.changed_tickets(departments, bound, is_far=is_far))
 
 
 def versions_of(changed: Sequence[ChangedTicket], store: TogadeskStore) -> dict[int, SeenVersion]:

@@ -333,14 +333,14 @@ class PlannedTx(Tx):
         return found
 
     def changed_tickets(
-        self, departments: Sequence[int], after: datetime | None
+        self, departments: Sequence[int], after: datetime | None, *, is_far: bool = False
     ) -> changed_tickets.ChangedTickets:
         """Return the tickets that have changed, as the server has them.
 
         The flow that asks writes nothing of what they are selected by.
         """
         with self._sender.alone():
-            return super().changed_tickets(departments, after)
+            return super().changed_tickets(departments, after, is_far=is_far)
 
 
 def _as_given(declared: sa.Table, name: str, value: object) -> object:

@@ -297,7 +297,18 @@ def test_flow_is_given_nothing_that_writes(systems: Systems) -> None:
         }
     # what a flow cannot write with
     assert kept == {
-        *("client", "progress", "began", "remarks", "log_lost", "run_id", "who", "clock", "now"),
+        *(
+            "client",
+            "progress",
+            "began",
+            "remarks",
+            "log_lost",
+            "run_id",
+            "who",
+            "clock",
+            "now",
+            "sleep",
+        ),
     }
     assert result.plan is not None
     assert result.plan.total == 0

@@ -77,7 +77,11 @@ def select(
     helpdesk: Helpdesk, after: datetime | None, departments: tuple[int, ...] = (1, 2)
 ) -> list[ChangedTicket]:
     with helpdesk.store() as store:
-        return list(store.run(lambda tx: tx.changed_tickets(departments, after)))
+        found = list(store.run(lambda tx: tx.changed_tickets(departments, after)))
+        # whichever way they are found
+        far = store.run(lambda tx: tx.changed_tickets(departments, after, is_far=True))
+        assert [one[:2] for one in far] == [one[:2] for one in found]
+        return found
 
 
 def pairs(helpdesk: Helpdesk, after: datetime | None) -> list[tuple[int, datetime | None]]:
@@ -221,6 +225,22 @@ def test_it_is_one_statement_and_none_where_nothing_is_monitored(
         assert not store.run(lambda tx: tx.changed_tickets([], None))
         assert store.statements.reads == before + 2
         assert store.statements.writes == 0
+
+
+@pytest.mark.parametrize(("minutes", "is_most"), [(-1, True), (3, True), (9, False), (20, False)])
+def test_a_point_before_most_is_told_by_where_ids_stand(
+    helpdesk: Helpdesk, rows: Rows, minutes: float, is_most: bool
+) -> None:
+    rows.ticket(1, moment(0))
+    for number in range(15):
+        rows.reply(1, moment(number))
+    with helpdesk.store() as store:
+        (found, *_) = [
+            *store.run(lambda tx: tx.changed_tickets([1], moment(minutes), is_far=True)),
+            None,
+        ]
+    # the documented query counts nothing
+    assert (found is not None and found.rows == 0) == is_most
 
 
 def test_more_than_is_read_at_once(helpdesk: Helpdesk, rows: Rows) -> None:
