@@ -80,8 +80,15 @@ def _user_option() -> list[str]:
     return ["--user=root"] if os.geteuid() == 0 else []
 
 
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(command: list[str], folder: Path) -> None:
+    # it starts a server, and that deletes what others have in the folder of temporary files
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TMPDIR": str(folder)},
+    )
     if done.returncode:
         pytest.fail(
             f"{command[0]} failed with status {done.returncode}:\n{done.stdout}\n{done.stderr}",
@@ -101,7 +108,8 @@ def make_template(folder: Path) -> Path:
             "--skip-test-db",
             "--innodb-log-file-size=8M",
             *_user_option(),
-        ]
+        ],
+        folder,
     )
     return data
 
@@ -189,6 +197,8 @@ class PrivateServer(Server):
                     "--no-defaults",
                     *_user_option(),
                     f"--datadir={self._data}",
+                    # every server that starts deletes all temporary tables that it finds there
+                    f"--tmpdir={self._folder}",
                     "--socket=s",
                     f"--pid-file={self._folder / 'pid'}",
                     "--bind-address=127.0.0.1",
