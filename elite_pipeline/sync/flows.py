@@ -3,7 +3,6 @@
 What a flow does is in its own module; here is what is true of every one of them.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -23,8 +22,6 @@ from elite_pipeline.sync.results import FlowResult
 from elite_pipeline.sync.teams import Teams
 from elite_pipeline.sync.tickets import run_tickets
 from elite_pipeline.sync.units import Units
-
-logger = logging.getLogger(__name__)
 
 #: Holds a lock by name, waiting for it so many seconds at most.
 Locks = Callable[[str, float], AbstractContextManager[StillHeld]]
@@ -164,15 +161,11 @@ def run_flow(name: str, context: FlowContext, options: Options | None = None) ->
     flow, options = FLOWS[name], options or Options()
     waits: list[str] = []
 
-    def tell(why: str) -> None:
-        logger.warning("%s: %s: %s", context.client.name, name, why)
-        waits.append(why)
-
     context.began(name)
     try:
         with (
             holding(
-                context, name, LOCK_WAIT_SECONDS, is_noted=not options.dry_run, tell=tell
+                context, name, LOCK_WAIT_SECONDS, is_noted=not options.dry_run, tell=waits.append
             ) as still_held,
             _told_of_loss(context, still_held),
             seldom_collected(),

@@ -109,6 +109,8 @@ class _FreshserviceFlow:
         )
         #: Ticket -> its version as this run has carried it.
         self._carried: dict[int, datetime | None] = {}
+        #: Tickets of which this run could not carry all; each has a dead letter.
+        self._failed: set[int] = set()
 
     def _count(self, what: str) -> None:
         with self._guard:
@@ -189,8 +191,9 @@ class _FreshserviceFlow:
                     self._stumble_nameless(f"listed ticket {head.name}", head.reason)
             listed += len(page)
             self._carry_news(heads, remembers)
-            # what the list spoils, the ticket itself may say
-            self._carry([head.id for head in unread if head.id is not None], {})
+            # what the list spoils, the ticket itself may say; what failed in this run waits for another
+            named = [head.id for head in unread if head.id is not None]
+            self._carry([id_ for id_ in named if id_ not in self._failed], {})
             reached += [head.updated_at for head in heads]
             self._context.progress(f"sweep: {listed} changed tickets looked at")
         progress.limit = client.list_started()
@@ -318,6 +321,8 @@ class _FreshserviceFlow:
             # also of rows that a person had to look at, and that no run takes any more
             self._side.inbox.settle(self._side.action, f"{entity}: ", self._now)
         self._carried[outcome.ticket_id] = outcome.updated
+        if outcome.failures:
+            self._failed.add(outcome.ticket_id)
 
     def _finish(self, outcome: Outcome, rows: Sequence[int]) -> None:
         if not rows:

@@ -64,12 +64,14 @@ def _let_arrive(
     if not seconds:
         return
     who, since = former
-    tell(
-        f"waited {seconds} s before anything was sent: {who}, which began {flow} at "
-        f"{since:%Y-%m-%d %H:%M:%S} UTC, was killed or had calls cut off, and what TOGA 2 may still have "
-        "been carrying out would have been made twice"
+    why = (
+        f"{who}, which began {flow} at {since:%Y-%m-%d %H:%M:%S} UTC, was killed or had calls cut off; "
+        "what TOGA 2 may still be carrying out would be made twice"
     )
+    logger.warning("%s: %s: waiting %g s: %s", context.client.name, flow, seconds, why)
+    context.progress(f"{flow}: waiting {seconds} s: {why}")
     context.sleep(seconds)
+    tell(f"waited {seconds} s before anything was sent: {why}")
 
 
 def _end(context: FlowContext, flow: str, heir: Holder | None, is_in_doubt: bool) -> None:

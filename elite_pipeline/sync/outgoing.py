@@ -103,8 +103,8 @@ class _Outgoing:
 
     def send_changed(self, after: datetime | None) -> None:
         """Send what changed past the watermark."""
-        # a point that a person chose, before all that is remembered
-        is_far = self._run.options.since is not None and not self._remembers
+        # what is not remembered begins at a point that a person chose, or at the beginning
+        is_far = after is not None and not self._remembers
         changed = changed_since(self._context, after, is_far=is_far)
         self.progress.limit = self._now - self._settling
         for number, some in enumerate(chunked(changed, BATCH), start=1):

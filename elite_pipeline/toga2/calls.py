@@ -61,7 +61,7 @@ class Calls:
 
     @property
     def in_doubt(self) -> int:
-        """Requests so far that make something, and of which nobody knows whether they did."""
+        """Requests so far that were to change something, and nobody knows whether they did."""
         return self._transport.in_doubt
 
     def close(self) -> None:

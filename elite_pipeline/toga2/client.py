@@ -82,7 +82,7 @@ class Toga2Client:
 
     @property
     def in_doubt(self) -> int:
-        """Calls so far that make something, and of which nobody knows whether they did."""
+        """Calls so far that were to change something, and nobody knows whether they did."""
         return self._calls.in_doubt
 
     @property

@@ -89,14 +89,19 @@ class PlannedSender(Sender):
         self._overlay = overlay
         self._is_alone = False
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether the server is read as it is."""
+        return self._is_alone
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Read the server as it is, without the overlay, for the length of a ``with`` block."""
-        self._is_alone = True
+        before, self._is_alone = self._is_alone, True
         try:
             yield
         finally:
-            self._is_alone = False
+            self._is_alone = before
 
     def read(self, query: sa.Select[Any], table: str) -> Sequence[Sequence[Any]]:
         """Return the rows of a query, of which the id is one of the columns."""
@@ -289,9 +294,10 @@ class PlannedTx(Tx):
 
     def highest_id(self, table: str) -> int:
         """Return the highest id in a table, made-up ones included; 0 when it is empty."""
+        was_alone = self._sender.is_alone
         with self._sender.alone():
             there = super().highest_id(table)
-        if not self._overlay.is_touched(table):
+        if was_alone or not self._overlay.is_touched(table):
             return there
         ((highest,),) = self._overlay.rows(sa.select(sa.func.max(self._table(table).c.id)))
         return max(there, int(highest or 0))

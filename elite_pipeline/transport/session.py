@@ -124,7 +124,7 @@ class Transport:
 
     @property
     def in_doubt(self) -> int:
-        """Requests so far that must not be repeated, and of which nobody knows whether they worked."""
+        """Requests so far that were to change something, and nobody knows whether they did."""
         with self._count_lock:
             return self._in_doubt
 
@@ -194,17 +194,17 @@ class Transport:
                     return Answer(status, answer_headers, parsed)
                 error = self._status_error(what, status, answer_headers, read_error(content))
                 wait = self._wait_before_retry(error, status, answer_headers, attempt, repeatable)
-                # whoever answers for the system may have given up on it
-                is_unsure = status >= 500
+                # whoever answers for the system may have given up on it; 429 was turned away unread
+                is_unsure = error.kind == "transient" and status != 429
             except NoAnswerError as no_answer:
                 error = self._no_answer_error(what, no_answer, attempt)
                 can_repeat = repeatable or not no_answer.sent
                 wait = self._retry.delay(attempt, self._rng) if can_repeat else None
                 is_unsure = no_answer.sent
-            if is_unsure and not repeatable:
-                with self._count_lock:
-                    self._in_doubt += 1
             if wait is None or last:
+                if is_unsure and method != "GET":
+                    with self._count_lock:
+                        self._in_doubt += 1
                 raise error
             # else a large one would be held while the next attempt reads its own
             content = b""

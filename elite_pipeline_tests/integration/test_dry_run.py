@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from elite_pipeline.sandbox.freshservice import Image
+from elite_pipeline.sandbox.toga2 import Status
 from elite_pipeline.sync.results import FlowResult
 from elite_pipeline_tests.support.dry_runs import done, everything, figures, planned, untrue
 from elite_pipeline_tests.support.helpdesks import ALL_PARAMS
@@ -232,3 +233,21 @@ def test_freshservice_plans_what_it_then_does(service_desk: ServiceDesk) -> None
     notes = fields(dry, "ticket-notes", "create")
     assert any(note["ticket"] == (None, "new tickets 1") for note in notes)
     assert {request.method for request in account.calls} <= {"GET"}
+
+
+def test_from_a_point_far_back_with_a_dead_letter_that_is_due(typist: Typist) -> None:
+    ticket, _ = typist.ticket("Scanner", "<p>It hums</p>")
+    typist.send()
+    typist.reply(ticket, "<p>Louder</p>")
+    typist.systems.toga2.faults.add(Status(503), method="POST", route=f"/{typist.desk.notes_route}")
+    assert typist.send().failed == 1
+    for number in range(5):
+        typist.reply(ticket, f"<p>{number}</p>")
+    typist.systems.later_by(hours=7)
+
+    dry = compare(
+        typist.systems,
+        lambda **given: typist.systems.sync("togadesk_to_toga2", since=at(0), **given),
+    )
+
+    assert dry.updated == 1

@@ -20,6 +20,7 @@ from elite_pipeline.sync.verify.findings import Finding
 from elite_pipeline.sync.verify.judging import Judge
 from elite_pipeline.sync.verify.plainly_equal import PlainlyEqual
 from elite_pipeline.sync.verify.sides import Sides
+from elite_pipeline.sync.verify.tickets import TicketVerifier, _bytes_of
 from elite_pipeline.sync.wanted_files import private_tag
 from elite_pipeline_tests.support.note_files import attach
 from elite_pipeline_tests.support.systems import Systems
@@ -349,3 +350,18 @@ def test_who_was_nobody_is_asked_for_again(plain: Plain) -> None:
         reads = context.togadesk.statements.reads
         assert judge.authors_of(page) == {"new@example.com": id_}
         assert context.togadesk.statements.reads == reads
+
+
+def test_a_page_weighs_what_it_takes(desk: Desk) -> None:
+    desk.ticket("One", description="x" * 10_000)
+    plain = _weight(desk)
+    desk.change(desk.tickets_route, desk.ticket("Two"), 5, description="\U0001f600" * 10_000)
+    assert 10_000 < plain < 20_000
+    # each character takes four bytes as soon as one of them needs them
+    assert _weight(desk) > plain + 40_000
+
+
+def _weight(desk: Desk) -> int:
+    with desk.systems.open() as context, Sides(()) as sides:
+        verifier = TicketVerifier(context, sides, since=None, with_bytes=False, tree=None)
+        return sum(_bytes_of(page) for page in verifier._pages())

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
+from sys import getsizeof
 
 from elite_pipeline.iteration import chunked, prefetch
 from elite_pipeline.sync import watermarks
@@ -290,7 +291,9 @@ def _bytes_of(page: _Page) -> int:
     """Return about what a page takes in memory."""
     texts = [bundle.ticket.description for bundle in page.bundles]
     texts += [note.body for bundle in page.bundles for note in bundle.notes]
-    return len(texts) * _BYTES_EACH + sum(map(len, filter(None, texts)))
+    others = len(page.fetched.unreadable) + sum(len(bundle.malformed) for bundle in page.bundles)
+    # one emoji makes every character of its text four times as large
+    return (len(texts) + others) * _BYTES_EACH + sum(map(getsizeof, texts))
 
 
 def _once(bundles: Sequence[Bundle]) -> list[Bundle]:
