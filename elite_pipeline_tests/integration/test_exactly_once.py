@@ -152,9 +152,9 @@ def die_at_each_effect(exchange: TwoWay, side: Any, first: Any) -> Iterator[tupl
 def test_death_of_one_run_after_the_other(exchange: TwoWay) -> None:
     _, expected = undisturbed(exchange)
     failed = {}
-    # what is only through as a whole (the files of one step, after what a run notes of its start) has
+    # what is only through as a whole (the files of one step, after what runs note of start and end) has
     # fewer effects: each run gets on
-    for number in range(13, 19):
+    for number in range(14, 20):
         exchange.put_back()
         codes = Counter[int | None]()
         while not codes[0]:
