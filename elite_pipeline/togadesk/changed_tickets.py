@@ -5,28 +5,33 @@ Where that lies past a point, it lies among the rows that lie past the point the
 are grouped, and the tickets looked up by their primary key. The answer is that of the documented
 query, which groups both tables whole. What makes it cheap are indexes on ``timestamp`` (``indexes``);
 without them it still reads each table once, and groups next to nothing. Where most rows would be grouped
-anyway, as for a full first sync, the documented query is the faster one, and used.
+anyway, as for a full first sync, the documented query is the faster one, and used; and where most of
+them are about tickets of others, one that leaves those out first (``selection_ways``).
 
-What does not belong here: which point to start from, and what becomes of the tickets (``sync``).
+What does not belong here: which way is the quickest one, which point to start from, and what becomes
+of the tickets (``sync``).
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice, repeat
 from operator import le
 from typing import Any, NamedTuple, overload
 
 import sqlalchemy as sa
 
+from elite_pipeline.togadesk.selection_ways import Way
 from elite_pipeline.togadesk.tables import COMMENTS, REPLIES, TICKETS
 
-_SECOND = timedelta(seconds=1)
 _FIRST = datetime.fromisoformat("0001-01-01")
+#: Seconds from it to the beginning of the years that computers count from.
+_1970_SECONDS = 719_162 * 86_400
+#: Seconds from the year 0, from which MySQL counts, to it.
+_FIRST_SECONDS = 366 * 86_400
 _UNKNOWN = -1
-
-#: Older points mean a full first sync (the watermark begins at 2000-01-01): everything is newer.
-_EVERYTHING = datetime.fromisoformat("2001-01-01")
+_NO_LIMIT = 2**63 - 1
 
 
 class ChangedTicket(NamedTuple):
@@ -51,25 +56,27 @@ class ChangedTickets(Sequence[ChangedTicket]):
     in which they are sorted.
 
     Args:
-        rows: As :func:`query` gives them, in whichever order.
+        chunks: Rows as :func:`query` gives them, in whichever order, many at a time.
     """
 
-    def __init__(self, rows: Iterable[Sequence[Any]] = ()) -> None:
+    def __init__(self, chunks: Iterable[Sequence[Sequence[Any]]] = ()) -> None:
         self._ids = array("q")
         self._seconds = array("q")
         self._rows = array("i")
-        for id_, newest, *counted in rows:
-            self._ids.append(id_)
-            self._rows.append(int(counted[0]) if counted else 0)
-            self._seconds.append(_UNKNOWN if newest is None else (newest - _FIRST) // _SECOND)
-        self._sort()
+        for chunk in chunks:
+            ids, seconds, *counted = zip(*chunk, strict=True)
+            self._ids.extend(ids)
+            self._seconds.extend(_UNKNOWN if one is None else max(_UNKNOWN, one) for one in seconds)
+            self._rows.extend(map(int, counted[0]) if counted else repeat(0, len(ids)))
+        # a server takes longer; of the same time, they stay in the order of their ids
+        self._sort_by(self._ids)
+        self._sort_by(self._seconds)
+        self._without_time = bisect_right(self._seconds, _UNKNOWN)
 
-    def _sort(self) -> None:
-        # of one number each: a server takes longer, and tuples take more memory
-        keys = [seconds << 64 | id_ for seconds, id_ in zip(self._seconds, self._ids, strict=True)]
-        if all(map(le, keys, islice(keys, 1, None))):
+    def _sort_by(self, key: "array[int]") -> None:
+        if all(map(le, key, islice(key, 1, None))):
             return
-        places = sorted(range(len(keys)), key=keys.__getitem__)
+        places = sorted(range(len(key)), key=key.__getitem__)
         for name in ("_ids", "_seconds", "_rows"):
             column: array[int] = getattr(self, name)
             setattr(self, name, array(column.typecode, map(column.__getitem__, places)))
@@ -86,23 +93,18 @@ class ChangedTickets(Sequence[ChangedTicket]):
     def __getitem__(self, place: int | slice) -> ChangedTicket | list[ChangedTicket]:
         if isinstance(place, slice):
             return [self[each] for each in range(*place.indices(len(self)))]
-        return _ticket(self._ids[place], self._seconds[place], self._rows[place])
+        seconds = self._seconds[place]
+        newest = None if seconds == _UNKNOWN else _FIRST + timedelta(0, seconds)
+        return ChangedTicket(self._ids[place], newest, self._rows[place])
 
     def __iter__(self) -> Iterator[ChangedTicket]:
-        return map(_ticket, self._ids, self._seconds, self._rows)
+        known = islice(self._seconds, self._without_time, None)
+        times = map(_FIRST.__add__, map(timedelta, repeat(0), known))
+        newest = chain(repeat(None, self._without_time), times)
+        return map(ChangedTicket._make, zip(self._ids, newest, self._rows, strict=True))
 
     def __repr__(self) -> str:
         return f"<{len(self)} changed tickets>"
-
-
-def _ticket(id_: int, seconds: int, rows: int) -> ChangedTicket:
-    known = seconds != _UNKNOWN
-    return ChangedTicket(id_, _FIRST + timedelta(seconds=seconds) if known else None, rows)
-
-
-def is_everything(after: datetime | None) -> bool:
-    """Whether a point is certainly older than all there is."""
-    return after is None or after < _EVERYTHING
 
 
 def query(
@@ -110,31 +112,41 @@ def query(
     departments: Sequence[int],
     after: datetime | None,
     dialect: str,
-    *,
-    is_most: bool = False,
+    way: Way,
 ) -> sa.Select[Any]:
     """Return the statement, which gives ``id``, ``newest`` and, of news alone, ``counted`` of tickets.
 
-    In no particular order: a server that sorts them takes longer than :class:`ChangedTickets` does.
+    All of them are numbers, the time in seconds since the year 1 (NULL: none), since a driver takes
+    times apart one by one. They come in no particular order: a server that sorts them takes longer
+    than :class:`ChangedTickets` does.
 
     Args:
         client_id: Whose tickets.
         departments: In which departments.
         after: Naive, in the helpdesk's zone; only what is strictly newer counts. None: all tickets.
         dialect: Name of the server's dialect.
-        is_most: Most of what there is seems to be newer. The tickets are the same either way.
+        way: Which one is used. ``NEWS`` needs a point.
     """
     own = sa.and_(TICKETS.c.clientid == client_id, TICKETS.c.departmentid.in_(departments))
-    if is_most or is_everything(after) or after is None:
-        chosen, newest = _among_all(dialect)
+    if after is not None and way is Way.NEWS:
+        chosen = _among_news(own, after, dialect)
+    else:
+        chosen, newest = _among_all(own if way is Way.OWN else None, dialect)
         if after is not None:
             chosen = chosen.where(newest > after)
-    else:
-        chosen = _among_news(own, after)
     return chosen.where(own)
 
 
-def _among_news(own: sa.ColumnElement[bool], after: datetime) -> sa.Select[Any]:
+def _seconds(time: sa.ColumnElement[Any], dialect: str) -> sa.Label[Any]:
+    """Return seconds since the year 1, where Python begins; NULL for what is no time."""
+    if dialect == "sqlite":
+        seconds = sa.cast(sa.func.strftime("%s", time), sa.Integer) + _1970_SECONDS
+    else:
+        seconds = sa.func.to_seconds(time, type_=sa.BigInteger) - _FIRST_SECONDS
+    return seconds.label("newest")
+
+
+def _among_news(own: sa.ColumnElement[bool], after: datetime, dialect: str) -> sa.Select[Any]:
     """Go from the rows that are newer to their tickets."""
     timestamp = TICKETS.c.timestamp
     one: sa.Label[int] = sa.literal_column("1", sa.Integer).label("counted")
@@ -146,7 +158,7 @@ def _among_news(own: sa.ColumnElement[bool], after: datetime) -> sa.Select[Any]:
         for table in (REPLIES, COMMENTS)
     ]
     news = sa.union_all(tickets.where(own, timestamp > after), *others).subquery("news")
-    newest = sa.func.max(news.c.latest).label("newest")
+    newest = _seconds(sa.func.max(news.c.latest), dialect)
     return (
         sa.select(TICKETS.c.id, newest, sa.func.sum(news.c.counted).label("counted"))
         .select_from(news.join(TICKETS, TICKETS.c.id == news.c.ticketid))
@@ -154,22 +166,27 @@ def _among_news(own: sa.ColumnElement[bool], after: datetime) -> sa.Select[Any]:
     )
 
 
-def _among_all(dialect: str) -> tuple[sa.Select[Any], sa.ColumnElement[Any]]:
-    """Go through all tickets: the documented query."""
+def _among_all(
+    own: sa.ColumnElement[bool] | None, dialect: str
+) -> tuple[sa.Select[Any], sa.ColumnElement[Any]]:
+    """Go through all tickets: the documented query. Of replies and comments, through ``own`` ones'."""
     timestamp = TICKETS.c.timestamp
     joined: sa.FromClause = TICKETS
     times: list[sa.ColumnElement[Any]] = [timestamp]
     for table in (REPLIES, COMMENTS):
-        latest = _latest(table).subquery(f"latest_{table.name}")
+        grouped = _latest(table)
+        if own is not None:
+            # with a limit a server writes them down and makes an index of its own for them
+            among = sa.select(TICKETS.c.id).where(own).limit(_NO_LIMIT).subquery("own")
+            grouped = grouped.select_from(table.join(among, among.c.id == table.c.ticketid))
+            for each in ("mysql", "mariadb"):
+                grouped = grouped.prefix_with("STRAIGHT_JOIN", dialect=each)
+        latest = grouped.subquery(f"latest_{table.name}")
         joined = joined.outerjoin(latest, latest.c.ticketid == TICKETS.c.id)
         times.append(sa.func.coalesce(latest.c.latest, timestamp))
     greatest = sa.func.max if dialect == "sqlite" else sa.func.greatest
     newest = greatest(*times, type_=timestamp.type)
-    shown: sa.ColumnElement[Any] = newest
-    if dialect != "sqlite":
-        # the driver takes times apart with a pattern, one by one; from their text they are read at once
-        shown = sa.type_coerce(sa.cast(newest, sa.CHAR(19)), timestamp.type)
-    return sa.select(TICKETS.c.id, shown.label("newest")).select_from(joined), newest
+    return sa.select(TICKETS.c.id, _seconds(newest, dialect)).select_from(joined), newest
 
 
 def _latest(table: sa.Table) -> sa.Select[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from elite_pipeline.togadesk import changed_tickets, tables, unsent, walks
+from elite_pipeline.togadesk import changed_tickets, selection_ways, tables, unsent, walks
 from elite_pipeline.togadesk.bulk import Statements, in_chunks
 from elite_pipeline.togadesk.reference_index import ReferenceIndex, key
 from elite_pipeline.togadesk.rows import ReferencedRows, Row
@@ -218,7 +218,7 @@ class Reads:
     ) -> changed_tickets.ChangedTickets:
         """Return this client's tickets with something newer than a point, in one statement.
 
-        Where the point may be far back, two small ones more tell which statement is the quicker one.
+        Where the point is far back, or may be, up to five small ones more tell which is the quicker one.
 
         Args:
             departments: Ids of departments; tickets of others are left out.
@@ -230,24 +230,11 @@ class Reads:
             self._schema.require(table)
         if not departments:
             return changed_tickets.ChangedTickets()
-        query = changed_tickets.query(
-            self._client_id,
-            departments,
-            after,
-            self._sender.dialect.name,
-            is_most=is_far and after is not None and self._is_before_most(after),
-        )
-        return changed_tickets.ChangedTickets(self._sender.stream(query, "tickets"))
-
-    def _is_before_most(self, after: datetime) -> bool:
-        """Tell whether about two thirds of the replies are newer than a point, by where ids stand."""
-        if changed_tickets.is_everything(after):
-            return True
-        id_, timestamp = tables.REPLIES.c.id, tables.REPLIES.c.timestamp
-        place = self.highest_id("tickets_replies") // 3
-        query = sa.select(timestamp).where(id_ >= place).order_by(id_).limit(1)
-        rows = self._sender.read(query, "tickets_replies")
-        return any(time is not None and time > after for (time,) in rows)
+        guess = selection_ways.Guess(self._sender, self._client_id, departments)
+        way = guess.quickest(after, is_far=is_far)
+        dialect = self._sender.dialect.name
+        query = changed_tickets.query(self._client_id, departments, after, dialect, way)
+        return changed_tickets.ChangedTickets(self._sender.stream_numbers(query, "tickets"))
 
     def unsent(self, departments: Sequence[int], at_or_after: datetime) -> unsent.Unsent:
         """Return whether TOGA 2 lacks something of this client's tickets, in one statement.

@@ -1,16 +1,21 @@
 """The selection of changed tickets gives what the documented query gives, in one statement."""
 
 import random
+import threading
 from datetime import datetime, timedelta
 from typing import Any
+from unittest import mock
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
 from elite_pipeline.errors import SystemicError
-from elite_pipeline.togadesk import SchemaError, tables
+from elite_pipeline.togadesk import SchemaError, changed_tickets, tables
 from elite_pipeline.togadesk.changed_tickets import ChangedTicket, ChangedTickets
+from elite_pipeline.togadesk.selection_ways import Guess, Way
 from elite_pipeline_tests.support.helpdesks import SERVER_PARAMS, Helpdesk, Opener
+from elite_pipeline_tests.support.waiting import wait_until
 
 START = datetime.fromisoformat("2026-06-10 08:00:00")
 ZERO = "0000-00-00 00:00:00"
@@ -79,8 +84,10 @@ def select(
     with helpdesk.store() as store:
         found = list(store.run(lambda tx: tx.changed_tickets(departments, after)))
         # whichever way they are found
-        far = store.run(lambda tx: tx.changed_tickets(departments, after, is_far=True))
-        assert [one[:2] for one in far] == [one[:2] for one in found]
+        for way in Way if after is not None else (Way.ALL, Way.OWN):
+            with mock.patch.object(Guess, "quickest", return_value=way):
+                others = store.run(lambda tx: tx.changed_tickets(departments, after))
+            assert [one[:2] for one in others] == [one[:2] for one in found], way
         return found
 
 
@@ -202,11 +209,12 @@ def test_a_ticket_without_any_time_is_not_lost_by_a_full_sync(
 
 @pytest.mark.parametrize("helpdesk", ["mariadb-legacy-lax"], indirect=True)
 @pytest.mark.server
-def test_a_date_that_never_was_is_no_time_at_all(helpdesk: Helpdesk, rows: Rows) -> None:
+@pytest.mark.parametrize("time", ["2026-00-31 12:00:00", "0000-01-05 12:00:00"])
+def test_a_date_that_never_was_is_no_time_at_all(helpdesk: Helpdesk, rows: Rows, time: str) -> None:
     rows.ticket(1, moment(0))
     with helpdesk.engine.begin() as connection:
         connection.exec_driver_sql("SET SESSION sql_mode = 'ALLOW_INVALID_DATES'")
-        connection.exec_driver_sql("UPDATE tickets SET timestamp = '2026-00-31 12:00:00'")
+        connection.exec_driver_sql(f"UPDATE tickets SET timestamp = '{time}'")
         connection.exec_driver_sql("SET SESSION sql_mode = ''")
 
     assert pairs(helpdesk, None) == [(1, None)]
@@ -220,11 +228,48 @@ def test_it_is_one_statement_and_none_where_nothing_is_monitored(
         store.require(["tickets"])
         before = store.statements.reads
         assert len(store.run(lambda tx: tx.changed_tickets([1], moment(-1)))) == 1
-        assert len(store.run(lambda tx: tx.changed_tickets([1], None))) == 1
-        assert store.statements.reads == before + 2
+        assert store.statements.reads == before + 1
         assert not store.run(lambda tx: tx.changed_tickets([], None))
-        assert store.statements.reads == before + 2
+        assert store.statements.reads == before + 1
+        # from a point far back, a server is asked what it has first
+        assert len(store.run(lambda tx: tx.changed_tickets([1], None))) == 1
+        assert store.statements.reads == before + (2 if helpdesk.server is None else 5)
         assert store.statements.writes == 0
+
+
+@pytest.mark.parametrize("helpdesk", SERVER_PARAMS, indirect=True)
+def test_rows_of_others_are_left_out_first_where_they_are_most(
+    helpdesk: Helpdesk, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways: list[Way] = []
+    meant = changed_tickets.query
+
+    def query(*args: Any) -> Any:
+        ways.append(args[-1])
+        return meant(*args)
+
+    def found(*departments: int) -> int:
+        return len(store.run(lambda tx: tx.changed_tickets(departments, None)))
+
+    monkeypatch.setattr(changed_tickets, "query", query)
+    ids = range(3, 3_003, 3)
+    # of ten in turn, two, three and five
+    turns = (1, 1, 2, 2, 2, 3, 3, 3, 3, 3)
+    rows.add(
+        "tickets",
+        [
+            {"id": id_, "clientid": 1, "departmentid": turns[place % 10], "timestamp": ZERO}
+            for place, id_ in enumerate(ids)
+        ],
+    )
+    rows.reply(3, moment(0))
+    with helpdesk.store() as store:
+        assert (found(1), found(2), found(3), found(1, 2)) == (200, 300, 500, 500)
+        assert ways == [Way.OWN, Way.OWN, Way.ALL, Way.ALL]
+        # a server that has this goes from each ticket to its replies
+        helpdesk.execute("CREATE INDEX mine ON tickets_replies (ticketid, timestamp)")
+        assert found(1) == 200
+        assert ways[-1] is Way.ALL
 
 
 @pytest.mark.parametrize(("minutes", "is_most"), [(-1, True), (3, True), (9, False), (20, False)])
@@ -284,13 +329,59 @@ def test_a_table_that_goes_missing_later_is_named(helpdesk: Helpdesk, rows: Rows
 
 
 def test_a_list_of_tickets_is_a_sequence() -> None:
-    rows = [(4, None, 0), (2, moment(0), 1), (9, moment(1), 3)]
-    found = ChangedTickets(iter(rows))
-    assert list(found) == [ChangedTicket(*row) for row in rows]
-    assert found[1:] == [ChangedTicket(*row) for row in rows[1:]]
+    tickets = [
+        ChangedTicket(4, None),
+        ChangedTicket(2, moment(0), 1),
+        ChangedTicket(9, moment(1), 3),
+    ]
+    chunks: list[list[tuple[Any, ...]]] = [
+        [(9, _seconds(moment(1)), 3), (4, None, 0)],
+        [(2, _seconds(moment(0)), 1)],
+    ]
+    found = ChangedTickets(iter(chunks))
+    assert list(found) == tickets
+    assert found[1:] == tickets[1:]
     assert found[-1] == ChangedTicket(9, moment(1), 3)
     assert repr(found) == "<3 changed tickets>"
     assert not ChangedTickets()
+
+
+def _seconds(time: datetime) -> int:
+    return int((time - datetime.fromisoformat("0001-01-01")).total_seconds())
+
+
+@pytest.mark.parametrize("helpdesk", SERVER_PARAMS[:1], indirect=True)
+def test_a_connection_that_is_lost_while_tickets_come_in_is_opened_again(
+    helpdesk: Helpdesk, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows.ticket(1, moment(0))
+    meant = changed_tickets.query
+    server = helpdesk.server
+    assert server is not None
+    # enough for many chunks, then it hangs
+    hanging = sa.text("SELECT seq, IF(seq > 100000, SLEEP(60), 0) FROM seq_1_to_100001")
+    asked: list[object] = []
+
+    def query(*args: Any, **named: Any) -> Any:
+        asked.append(args)
+        return hanging if len(asked) == 1 else meant(*args, **named)
+
+    def cut() -> None:
+        sleeping = "SELECT id FROM information_schema.processlist WHERE state = 'User sleep'"
+        wait_until(lambda: server.execute(sleeping), "the statement hangs")
+        for (id_,) in server.execute(sleeping):
+            server.execute(f"KILL {id_}")
+
+    monkeypatch.setattr(changed_tickets, "query", query)
+    cutter = threading.Thread(target=cut)
+    pauses: list[float] = []
+    with helpdesk.store(sleep=pauses.append) as store:
+        store.require(["tickets"])
+        cutter.start()
+        found = store.run(lambda tx: tx.changed_tickets([1], None))
+    cutter.join()
+    assert [ticket.id for ticket in found] == [1]
+    assert (len(asked), len(pauses)) == (2, 1)
 
 
 @pytest.mark.parametrize("second_pass", ["2026-11-01 01:00:00", "2026-11-01 01:05:00"])
