@@ -13,11 +13,11 @@ of the tickets (``sync``).
 """
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain, islice, repeat
-from operator import le
+from operator import itemgetter, le
 from typing import Any, NamedTuple, overload
 
 import sqlalchemy as sa
@@ -60,26 +60,31 @@ class ChangedTickets(Sequence[ChangedTicket]):
     """
 
     def __init__(self, chunks: Iterable[Sequence[Sequence[Any]]] = ()) -> None:
-        self._ids = array("q")
-        self._seconds = array("q")
-        self._rows = array("i")
+        self._ids, self._seconds, self._rows = array("q"), array("q"), array("i")
         for chunk in chunks:
-            ids, seconds, *counted = zip(*chunk, strict=True)
-            self._ids.extend(ids)
-            self._seconds.extend(_UNKNOWN if one is None else max(_UNKNOWN, one) for one in seconds)
-            self._rows.extend(map(int, counted[0]) if counted else repeat(0, len(ids)))
+            for row in chunk:
+                self._ids.append(row[0])
+                self._seconds.append(_UNKNOWN if row[1] is None else row[1])
+            if len(chunk[0]) > 2:
+                self._rows.extend(int(row[2]) for row in chunk)
         # a server takes longer; of the same time, they stay in the order of their ids
         self._sort_by(self._ids)
         self._sort_by(self._seconds)
-        self._without_time = bisect_right(self._seconds, _UNKNOWN)
+        # Python has no year 0
+        self._without_time = bisect_left(self._seconds, 0)
 
     def _sort_by(self, key: "array[int]") -> None:
         if all(map(le, key, islice(key, 1, None))):
             return
-        places = sorted(range(len(key)), key=key.__getitem__)
-        for name in ("_ids", "_seconds", "_rows"):
-            column: array[int] = getattr(self, name)
-            setattr(self, name, array(column.typecode, map(column.__getitem__, places)))
+        # numbers with a point are compared the fastest
+        places = sorted(range(len(key)), key=array("d", key).__getitem__)
+        reordered = itemgetter(*places)
+        self._ids, self._seconds = (
+            array("q", reordered(self._ids)),
+            array("q", reordered(self._seconds)),
+        )
+        if self._rows:
+            self._rows = array("i", reordered(self._rows))
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -94,14 +99,15 @@ class ChangedTickets(Sequence[ChangedTicket]):
         if isinstance(place, slice):
             return [self[each] for each in range(*place.indices(len(self)))]
         seconds = self._seconds[place]
-        newest = None if seconds == _UNKNOWN else _FIRST + timedelta(0, seconds)
-        return ChangedTicket(self._ids[place], newest, self._rows[place])
+        newest = None if seconds < 0 else _FIRST + timedelta(0, seconds)
+        return ChangedTicket(self._ids[place], newest, self._rows[place] if self._rows else 0)
 
     def __iter__(self) -> Iterator[ChangedTicket]:
         known = islice(self._seconds, self._without_time, None)
         times = map(_FIRST.__add__, map(timedelta, repeat(0), known))
         newest = chain(repeat(None, self._without_time), times)
-        return map(ChangedTicket._make, zip(self._ids, newest, self._rows, strict=True))
+        rows = self._rows or repeat(0, len(self))
+        return map(ChangedTicket._make, zip(self._ids, newest, rows, strict=True))
 
     def __repr__(self) -> str:
         return f"<{len(self)} changed tickets>"
