@@ -41,15 +41,19 @@ class Contacts(Kind[Contact]):
             raise PermanentError(
                 "has an e-mail address without an @, which is none; correct it in TOGA 2"
             )
-        # first: where there is no name, the address stands in for it
-        address = store.fit("people", "email", email)
         name = f"{(record.first_name or '').strip()} {(record.last_name or '').strip()}".strip()
-        return {
-            "name": store.fit("people", "name", name or email),
-            "email": address,
-            "title": store.fit("people", "title", record.title or ""),
-            "mobile": store.fit("people", "mobile", record.phone or ""),
-        }
+        if not name:
+            # the address stands in for it; where it does not fit, that is what is wrong
+            name = store.fit("people", "email", email)
+        return store.fit_row(
+            "people",
+            {
+                "name": name,
+                "email": email,
+                "title": record.title or "",
+                "mobile": record.phone or "",
+            },
+        )
 
     def is_active(self, record: Contact) -> bool:
         """Tell whether TOGA 2 has the contact switched on."""

@@ -24,6 +24,7 @@ from elite_pipeline.togadesk.reference_index import key
 MOST_SECONDS = 1.0
 #: More than there are batches between one that is read and the one that is written.
 _REMEMBERED = 8
+_NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,13 @@ class Glimpse:
 
     Attributes:
         rows: As :func:`find_holders` returns them.
-        keys: The natural keys that were looked up, in the form in which two are compared.
+        keys: The natural keys that were looked up.
         after: How many batches were wholly written when it was taken.
         taken: When, by the look-ahead's clock.
     """
 
     rows: list[Sequence[Any]]
-    keys: frozenset[str]
+    keys: Sequence[object]
     after: int
     taken: float
 
@@ -71,7 +72,7 @@ class LookAhead(Generic[R]):
             rows = self._store.run_beside(
                 partial(find_holders, kind, self._store.client_id, keys=keys)
             )
-            return Glimpse(rows, frozenset(map(kind.key_of, keys)), after, taken)
+            return Glimpse(rows, keys, after, taken)
         return None
 
     def rows(self, glimpse: Glimpse | None) -> list[Sequence[Any]] | None:
@@ -81,13 +82,17 @@ class LookAhead(Generic[R]):
         since = [written for written in self._written if written.number > glimpse.after]
         if self._done - glimpse.after > len(since):
             return None
-        for written in since:
-            if not written.is_plain or not written.keys.isdisjoint(glimpse.keys):
-                return None
-            if written.references and any(
-                row[2] is not None and key(row[2]) in written.references for row in glimpse.rows
-            ):
-                return None
+        if not all(written.is_plain for written in since):
+            return None
+        if any(written.keys or written.references for written in since):
+            # not before: a run that finds nothing changed never compares them
+            keys = {*map(self._kind.key_of, glimpse.keys)}
+            references = {key(row[2]) for row in glimpse.rows if row[2] is not None}
+            for written in since:
+                if not (
+                    written.keys.isdisjoint(keys) and written.references.isdisjoint(references)
+                ):
+                    return None
         return glimpse.rows
 
     def wrote(
@@ -107,10 +112,9 @@ class LookAhead(Generic[R]):
             at_once: It was written whole, not in parts after a failure.
         """
         self._done += 1
-        by_uuid = {outcome.record.uuid: outcome for outcome in outcomes}
-        is_whole = at_once and len(by_uuid) == len(records)
+        is_whole = at_once and len(outcomes) == len(records)
         is_plain = is_whole and all(outcome.is_plain for outcome in outcomes)
-        written = [uuid for uuid, outcome in by_uuid.items() if _is_written(outcome)]
+        written = [outcome.record.uuid for outcome in outcomes if _is_written(outcome)]
         plans = [planned.get(uuid) for uuid in written]
         self._written.append(
             _Written(
@@ -124,6 +128,11 @@ class LookAhead(Generic[R]):
                 ),
             )
         )
+
+    def wrote_nothing(self) -> None:
+        """Take a batch into account of which nothing was to be written."""
+        self._done += 1
+        self._written.append(_Written(self._done, is_plain=True, references=_NONE, keys=_NONE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,13 @@ from elite_pipeline.sync.context import FlowContext, Options
 from elite_pipeline.sync.flow_run import FlowRun
 from elite_pipeline.sync.look_ahead import Glimpse, LookAhead
 from elite_pipeline.sync.nets import write_in_nets
-from elite_pipeline.sync.reference_batch import Outcome, Planned, plan, write_in_rounds
+from elite_pipeline.sync.reference_batch import (
+    Outcome,
+    Planned,
+    are_unchanged,
+    plan,
+    write_in_rounds,
+)
 from elite_pipeline.sync.reference_kinds import Kind, R
 from elite_pipeline.sync.results import FlowResult
 from elite_pipeline.sync.run_letters import Stumble
@@ -199,6 +205,25 @@ class ReferenceFlow(Generic[R]):
 
     def write_batch(self, batch: ReadBatch[R], progress: Progress) -> None:
         """Write a batch, and take it into account."""
+        seen = self._ahead.rows(batch.glimpse)
+        if seen is not None and self._is_unchanged(batch, seen):
+            self._ahead.wrote_nothing()
+            active = sum(map(self._kind.is_active, batch.records))
+            self._run.tally.add_unwritten(unchanged=active, inactive=len(batch.records) - active)
+            progress.add(record.updated for record in batch.records)
+        else:
+            self._write_batch(batch, seen, progress)
+
+    def _is_unchanged(self, batch: ReadBatch[R], seen: list[Sequence[Any]]) -> bool:
+        """Tell whether plainly nothing of a batch is to be written, as of most of what a run lists."""
+        is_special = batch.malformed or self._kind.waits or self._run.letters.is_any_known()
+        return not is_special and are_unchanged(
+            self._kind, self._store.client_id, batch.records, batch.planned, seen
+        )
+
+    def _write_batch(
+        self, batch: ReadBatch[R], seen: list[Sequence[Any]] | None, progress: Progress
+    ) -> None:
         stumbles: list[Stumble] = []
 
         def fail(name: str, updated: datetime | None, error: Exception) -> None:
@@ -211,21 +236,21 @@ class ReferenceFlow(Generic[R]):
         for malformed in batch.malformed:
             if malformed.name not in held:
                 fail(malformed.name, malformed.updated, malformed.error)
-        records = [record for record in batch.records if record.uuid not in held]
+        records = batch.records
+        if held:
+            records = [record for record in records if record.uuid not in held]
         self._waiting, self._attempts = [], 0
         outcomes = write_in_nets(
             records,
-            partial(self._write, batch.planned, [self._ahead.rows(batch.glimpse)]),
+            partial(self._write, batch.planned, [seen]),
             lambda record, error: fail(record.uuid, record.updated, error),
         )
         # more than one attempt: an earlier one may have written what the last one found as it should be
         self._ahead.wrote(batch.records, batch.planned, outcomes, at_once=self._attempts <= 1)
-        done: list[str] = []
+        done = [one.record.uuid for one in outcomes if one.change is not None]
+        self._run.tally.add(*[one.change for one in outcomes if one.change is not None])
         for outcome in outcomes:
-            if outcome.change is not None:
-                done.append(outcome.record.uuid)
-                self._run.tally.add(outcome.change)
-            elif outcome.refusal is not None:
+            if outcome.refusal is not None:
                 fail(outcome.record.uuid, outcome.record.updated, outcome.refusal)
         self._run.tally.waiting += len(held)
         if self._kind.waits:
@@ -240,7 +265,7 @@ class ReferenceFlow(Generic[R]):
 
     def note_changes_since(self, started: datetime | None, batch: ReadBatch[R]) -> None:
         """Note whether a record may have been changed while the list was read: it comes twice then."""
-        newest = max((record.updated for record in batch.records), default=None)
+        newest = max([record.updated for record in batch.records], default=None)
         # not to the second: answers are put together before they are stamped, and clocks differ
         if newest is not None and (started is None or newest >= started - self._context.lag):
             self._changed_meanwhile = True

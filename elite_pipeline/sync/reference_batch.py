@@ -5,7 +5,6 @@ safe; only owned columns are written; an unchanged record causes no write.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic
@@ -20,8 +19,8 @@ Planned = Mapping[str, dict[str, object] | PermanentError]
 
 #: Records that refer to nothing have nothing looked up.
 _NOTHING = Lookups()
-#: Of records that are as they were nothing is kept but their number: active ones, and others.
-_UNWRITTEN = {True: Change("", "", "unchanged"), False: Change("", "", "inactive")}
+#: Of records that are as they were nothing is kept but their number.
+_UNCHANGED, _INACTIVE = Change("", "", "unchanged"), Change("", "", "inactive")
 #: And of those that were written once a result has no room for more (``MAX_CHANGES``).
 _UNDETAILED: Mapping[Action, Change] = {
     action: Change("", "", action) for action in ("created", "updated", "adopted", "inactive")
@@ -50,12 +49,12 @@ def plan(kind: Kind[R], store: TogadeskStore, records: Sequence[R]) -> Planned:
     if kind.refers:
         return planned
     for record in records:
-        # what goes wrong here in any other way is met again where the record's own net is
-        with suppress(Exception):
-            try:
-                planned[record.uuid] = kind.values(record, _NOTHING, store)
-            except PermanentError as error:
-                planned[record.uuid] = error
+        try:
+            planned[record.uuid] = kind.values(record, _NOTHING, store)
+        except PermanentError as error:
+            planned[record.uuid] = error
+        except Exception:  # noqa: BLE001, S112 - met again where the record's own net is
+            continue
     return planned
 
 
@@ -70,6 +69,36 @@ def find_holders(
         where={} if kind.key_is_unique else {"clientid": client_id},
         in_=(kind.key, keys),
     )
+
+
+def are_unchanged(
+    kind: Kind[R],
+    client_id: int,
+    records: Sequence[R],
+    planned: Planned,
+    holders: Sequence[Sequence[Any]],
+) -> bool:
+    """Tell whether records are plainly as their rows are: a quick look, to which any doubt is a no.
+
+    Args:
+        kind: What they are.
+        client_id: Whose rows they have.
+        records: Each with another uuid.
+        planned: What :func:`plan` said of them.
+        holders: What :func:`find_holders` says of their natural keys.
+    """
+    if len(holders) != len(records):
+        return False
+    # client, reference and the owned columns stand behind the id
+    end = 3 + len(kind.owned)
+    by_uuid = {row[2]: row for row in holders}
+    for record in records:
+        values, row = planned.get(record.uuid), by_uuid.get(record.uuid)
+        if row is None or not isinstance(values, dict):
+            return False
+        if [*row[1:end]] != [client_id, record.uuid, *values.values()]:
+            return False
+    return True
 
 
 def write_in_rounds(
@@ -145,6 +174,8 @@ class Batch(Generic[R]):
         self._owned = slice(3, 3 + len(kind.owned))
         #: What says whether a row may be written at all.
         self._guards = ("id", *kind.extra_columns)
+        #: Further columns of rows that may be written.
+        self._unprotected: set[tuple[object, ...]] = set()
         self._detailed = 0
         self.lookups = Lookups()
         self.outcomes: list[Outcome[R]] = []
@@ -164,8 +195,11 @@ class Batch(Generic[R]):
         self.lookups = self._kind.look_up(tx, self._records, self._store)
         values: dict[str, dict[str, object]] = {}
         refused: dict[str, PermanentError] = {}
+        planned = self._planned
         for record in self._records:
-            row = self._values(record)
+            row = planned.get(record.uuid)
+            if row is None:
+                row = self._values(record)
             if isinstance(row, PermanentError):
                 refused[record.uuid] = row
             else:
@@ -183,9 +217,9 @@ class Batch(Generic[R]):
             found = find_holders(self._kind, self._store.client_id, tx, keys)
             self._decide_all(tx, found, values, refused)
         self._attempts += 1
-        is_plain = self._attempts == 1 and not (self._adoptions or self._blocked or self._moved)
-        for outcome in self.outcomes:
-            outcome.is_plain = is_plain
+        if self._attempts == 1 and not (self._adoptions or self._blocked or self._moved):
+            for outcome in self.outcomes:
+                outcome.is_plain = True
         self._kind.before_move(tx, self._moved)
         # nothing but what differs somewhere: the same columns in all rows of one statement
         columns = ["id", *(name for name in self._kind.owned if name in self._update_columns)]
@@ -215,17 +249,16 @@ class Batch(Generic[R]):
         settled = self._settled(found, values)
         own, holders = self._rows(tx, found, values, settled)
         for record in self._records:
-            if record.uuid in refused:
-                outcome = Outcome(record, refusal=refused[record.uuid])
-            elif (kept := settled.get(record.uuid)) is not None:
-                outcome = self._settle(record, kept, values[record.uuid])
+            uuid = record.uuid
+            if (kept := settled.get(uuid)) is not None:
+                outcome = self._settle(record, kept, values[uuid])
+            elif uuid in refused:
+                outcome = Outcome(record, refusal=refused[uuid])
             else:
-                outcome = self._decide(record, values[record.uuid], own, holders)
+                outcome = self._decide(record, values[uuid], own, holders)
             self.outcomes.append(outcome)
 
     def _values(self, record: R) -> dict[str, object] | PermanentError:
-        if (planned := self._planned.get(record.uuid)) is not None:
-            return planned
         try:
             return self._kind.values(record, self.lookups, self._store)
         except PermanentError as error:
@@ -240,9 +273,15 @@ class Batch(Generic[R]):
         """
         client_id, kind = self._store.client_id, self._kind
         key, place = kind.key, self._columns.index(kind.key)
-        mirrors = [row for row in found if row[2] in values and row[1] == client_id]
-        settled = {row[2]: row for row in mirrors if row[place] == values[row[2]][key]}
-        return settled if len(settled) == len(mirrors) else {}
+        settled: dict[str, Sequence[Any]] = {}
+        mirrors = 0
+        for row in found:
+            wanted = values.get(row[2])
+            if wanted is not None and row[1] == client_id:
+                mirrors += 1
+                if row[place] == wanted[key]:
+                    settled[row[2]] = row
+        return settled if len(settled) == mirrors else {}
 
     def _rows(
         self,
@@ -271,7 +310,7 @@ class Batch(Generic[R]):
     def _settle(self, record: R, row: Sequence[Any], values: dict[str, object]) -> Outcome[R]:
         stood = row[self._owned]
         if [*stood] == [*values.values()]:
-            return Outcome(record, _UNWRITTEN[self._kind.is_active(record)])
+            return Outcome(record, _UNCHANGED if self._kind.is_active(record) else _INACTIVE)
         changed = tuple(
             [
                 name
@@ -279,8 +318,14 @@ class Batch(Generic[R]):
                 if before != after
             ]
         )
-        guards = Row(zip(self._guards, [row[0], *row[self._owned.stop :]], strict=True))
-        return self._write_changed(record, guards, values, changed)
+        extras = tuple(row[self._owned.stop :])
+        if extras in self._unprotected:
+            return self._note_update(record, row[0], values, changed)
+        guards = Row(zip(self._guards, [row[0], *extras], strict=True))
+        outcome = self._write_changed(record, guards, values, changed)
+        if outcome.refusal is None:
+            self._unprotected.add(extras)
+        return outcome
 
     def _decide(
         self,
@@ -369,7 +414,7 @@ class Batch(Generic[R]):
     def _update(self, record: R, row: Row, values: dict[str, object]) -> Outcome[R]:
         changed = tuple([name for name, value in values.items() if row[name] != value])
         if not changed:
-            return Outcome(record, _UNWRITTEN[self._kind.is_active(record)])
+            return Outcome(record, _UNCHANGED if self._kind.is_active(record) else _INACTIVE)
         outcome = self._write_changed(record, row, values, changed)
         if outcome.refusal is None and self._kind.key in changed:
             self.freed_a_key = True
@@ -382,7 +427,12 @@ class Batch(Generic[R]):
         """Write a row, unless it is protected; of the row its id and the guarding columns count."""
         if (protection := self._kind.protection(row)) is not None:
             return Outcome(record, refusal=PermanentError(f"its row {protection}"))
-        self._updates.append({"id": row["id"], **values})
+        return self._note_update(record, row["id"], values, changed)
+
+    def _note_update(
+        self, record: R, id_: int, values: dict[str, object], changed: tuple[str, ...]
+    ) -> Outcome[R]:
+        self._updates.append({"id": id_, **values})
         self._update_columns.update(changed)
         return self._done(record, values, "updated", changed)
 

@@ -120,6 +120,8 @@ class Kind(ABC, Generic[R]):
     def protection(self, row: Row) -> str | None:
         """Say why a row is never overwritten, whatever it mirrors; None: it may be.
 
+        Whether it may be depends on :attr:`extra_columns` alone.
+
         Args:
             row: Its id and :attr:`extra_columns`, and perhaps more.
         """

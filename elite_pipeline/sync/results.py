@@ -149,11 +149,17 @@ class Tally:
         """Records looked at so far."""
         return sum(self.counts.values()) + self.failed + self.waiting
 
-    def add(self, change: Change) -> None:
-        """Count one record, and keep it in detail when it was written and there is room."""
-        self.counts[change.action] += 1
-        if change.action not in {"unchanged", "inactive"} and len(self.changes) < MAX_CHANGES:
-            self.changes.append(change)
+    def add(self, *changes: Change) -> None:
+        """Count records, and keep each in detail when it was written and there is room."""
+        for change in changes:
+            self.counts[change.action] += 1
+            if change.action not in {"unchanged", "inactive"} and len(self.changes) < MAX_CHANGES:
+                self.changes.append(change)
+
+    def add_unwritten(self, *, unchanged: int, inactive: int) -> None:
+        """Count records that are as they were: active ones, and others."""
+        self.counts["unchanged"] += unchanged
+        self.counts["inactive"] += inactive
 
     def add_details(self, details: Mapping[str, int]) -> None:
         """Add further counts."""

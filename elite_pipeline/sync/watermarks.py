@@ -148,8 +148,9 @@ class Progress:
 
     def add(self, handled: Iterable[datetime]) -> None:
         """Take in the times of one batch, which stands behind all batches before it."""
-        for moment in handled:
-            if self.limit is not None and moment > self.limit:
-                continue
-            if self._reached is None or moment > self._reached:
-                self._reached = moment
+        moments = [*handled]
+        newest = max(moments, default=None)
+        if newest is not None and self.limit is not None and newest > self.limit:
+            newest = max((moment for moment in moments if moment <= self.limit), default=None)
+        if newest is not None and (self._reached is None or newest > self._reached):
+            self._reached = newest

@@ -103,16 +103,12 @@ def _rest_of_second(
 
 def _key(raw: object) -> tuple[str, str] | None:
     """Return where a record stands in the order, or None for one too malformed to say."""
-    if not isinstance(raw, dict):
-        return None
-    updated, uuid = raw.get("_updated"), raw.get("uuid")
-    if not isinstance(updated, str) or not isinstance(uuid, str):
-        return None
     try:
+        updated, uuid = raw["_updated"], raw["uuid"]  # type: ignore[index]
         wire.parse_time(updated)
-    except ValueError:
+    except (KeyError, TypeError, ValueError):
         return None
-    return updated, uuid
+    return (updated, uuid) if isinstance(uuid, str) else None
 
 
 def _without(
@@ -133,10 +129,10 @@ def _identity(key: tuple[str, str] | None, raw: object) -> str:
 
 def _check_order(keys: Sequence[tuple[str, str]], name: str) -> None:
     # by time alone: how TOGA 2's database compares two uuids of one second is its own affair
-    for before, behind in pairwise(keys):
-        if behind[0] < before[0]:
+    for (before, _), (behind, _) in pairwise(keys):
+        if behind < before:
             raise SystemicError(
                 f"TOGA 2: the list of {name} is not in the order of _updated "
-                f"({behind[0]} follows {before[0]}); reading on could lose records. "
+                f"({behind} follows {before}); reading on could lose records. "
                 "See docs/assumptions.md, paging."
             )

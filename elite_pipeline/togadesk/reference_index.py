@@ -81,25 +81,26 @@ class _Filter:
     def __init__(self) -> None:
         self._bytes = bytearray(1 << (_FILTER_BITS - 3))
 
-    def add(self, packed: bytes) -> None:
-        """Add a reference."""
+    def add(self, packed: Iterable[bytes]) -> None:
+        """Add references."""
         bits, mask = self._bytes, (1 << _FILTER_BITS) - 1
-        number = hash(packed)
-        for place in (number & mask, number >> 18 & mask, number >> 36 & mask):
-            bits[place >> 3] |= 1 << (place & 7)
+        for number in map(hash, packed):
+            for place in (number & mask, number >> 18 & mask, number >> 36 & mask):
+                bits[place >> 3] |= 1 << (place & 7)
 
-    def holds(self, packed: bytes) -> bool:
-        """Tell whether a reference may have been added; False is certain."""
+    def held(self, packed: Iterable[bytes]) -> set[bytes]:
+        """Return those references that may have been added; of the others it is certain."""
         bits, mask = self._bytes, (1 << _FILTER_BITS) - 1
-        number = hash(packed)
-        place = number & mask
-        if not bits[place >> 3] >> (place & 7) & 1:
-            return False
-        place = number >> 18 & mask
-        if not bits[place >> 3] >> (place & 7) & 1:
-            return False
-        place = number >> 36 & mask
-        return bool(bits[place >> 3] >> (place & 7) & 1)
+        found = set()
+        for reference in packed:
+            number = hash(reference)
+            place = number & mask
+            # nearly all that were not added are told by this one
+            if bits[place >> 3] >> (place & 7) & 1:
+                places = (number >> 18 & mask, number >> 36 & mask)
+                if all(bits[place >> 3] >> (place & 7) & 1 for place in places):
+                    found.add(reference)
+        return found
 
 
 class ReferenceIndex:
@@ -170,8 +171,7 @@ class ReferenceIndex:
         # into a row without a reference somebody else can write one
         is_certain = before is not None and len(packed) == rows
         self._inserted[table] = (before or 0) + rows if is_certain else None
-        for reference in packed:
-            self._filters[table].add(reference)
+        self._filters[table].add(packed)
 
     def candidates(
         self, source: ReferenceSource, table: str, references: Collection[str]
@@ -180,7 +180,7 @@ class ReferenceIndex:
         if table not in self._seen:
             self._read_all(source, table)
         ids: set[int] = set()
-        wanted = list(set(filter(self._filters[table].holds, map(_packed, references))))
+        wanted = [*self._filters[table].held(map(_packed, references))]
         for start in range(0, len(wanted), _LOOKUP):
             some = wanted[start : start + _LOOKUP]
             marks = ", ".join("?" * len(some))
@@ -230,8 +230,7 @@ class ReferenceIndex:
 
     def _add(self, table: str, references: Iterable[tuple[int, str]]) -> None:
         rows = [(_packed(reference), id_) for id_, reference in references]
-        for packed, _ in rows:
-            self._filters[table].add(packed)
+        self._filters[table].add(packed for packed, _ in rows)
         self._file.execute("BEGIN")
         self._file.executemany(
             f"INSERT OR IGNORE INTO {_name(table)} (reference, id) VALUES (?, ?)", rows

@@ -7,7 +7,7 @@ statements (``reads``, ``transaction``), and what to write (``sync``).
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -244,15 +244,33 @@ class TogadeskStore:
         Raises:
             ValueDoesNotFitError: It is too long, or not valid Unicode.
         """
-        known = self._limits.get((table, column))
-        if known is None:
-            limits = self.limits(table, column)
-            known = self._limits[table, column] = (limits, limits.ascii_chars)
+        known = self._limits.get((table, column)) or self._learn_limits(table, column)
         limits, ascii_chars = known
         if len(value) <= ascii_chars and value.isascii():
             # nearly every text there is; the rest is for those that need a closer look
             return value
         return text.fit(value, limits, f"{table}.{column}")
+
+    def fit_row(self, table: str, row: Mapping[str, str]) -> dict[str, object]:
+        """Return the texts of a row as :meth:`fit` returns each, in their order.
+
+        Raises:
+            ValueDoesNotFitError: One of them is too long, or not valid Unicode.
+        """
+        fitted: dict[str, object] = {}
+        for column, value in row.items():
+            known = self._limits.get((table, column)) or self._learn_limits(table, column)
+            limits, ascii_chars = known
+            if len(value) <= ascii_chars and value.isascii():
+                fitted[column] = value
+            else:
+                fitted[column] = text.fit(value, limits, f"{table}.{column}")
+        return fitted
+
+    def _learn_limits(self, table: str, column: str) -> tuple[TextLimits, int]:
+        limits = self.limits(table, column)
+        known = self._limits[table, column] = (limits, limits.ascii_chars)
+        return known
 
     # Times
 
