@@ -68,6 +68,23 @@ class TestFirstLoad:
         assert again.sql_writes == 0
         assert again.changes == ()
 
+    @pytest.mark.parametrize(
+        ("field", "column"),
+        [("firstName", "name"), ("title", "title"), ("phone", "mobile")],
+    )
+    def test_one_column_of_one_among_many_is_written(
+        self, systems: Systems, field: str, column: str
+    ) -> None:
+        bulk_contacts(systems, range(20))
+        systems.sync("contacts")
+        uuid = f"00000000-0000-4000-9000-{19:012}"
+        # no later than before: only a full compare comes by it
+        change(systems, "contacts", uuid, {field: "Another"}, seconds=0)
+        result = systems.sync("contacts", full=True)
+        assert counts(result) == {"updated": 1, "unchanged": 19}
+        assert [one.fields for one in result.changes] == [(column,)]
+        assert systems.sync("contacts", full=True).sql_writes == 0
+
     @ONE_KIND
     def test_nobody_can_log_in_and_no_two_passwords_are_alike(self, systems: Systems) -> None:
         for number in range(3):
@@ -265,6 +282,22 @@ class TestAdoption:
         assert result.failures[0].kind == "permanent"
         after = people(systems)
         assert {key: after[key] for key in before} == before
+
+    def test_an_administrator_is_not_overwritten_behind_others_who_are(
+        self, systems: Systems
+    ) -> None:
+        uuids = [add_contact(systems, f"p{number}@example.com") for number in range(4)]
+        systems.sync("contacts")
+        id_ = people(systems)["p2@example.com"]["id"]
+        set_columns(systems, "people", id_, type="admin")
+        for uuid in uuids:
+            change(systems, "contacts", uuid, {"phone": "+44 2"}, seconds=60)
+        result = systems.sync("contacts")
+        assert counts(result) == {"updated": 3, "failed": 1}
+        assert "administrator" in reasons(result)[uuids[2]]
+        mobiles = [person["mobile"] for person in people(systems).values()]
+        assert sorted(mobiles, reverse=True)[:3] == ["+44 2"] * 3
+        assert people(systems)["p2@example.com"]["mobile"] != "+44 2"
 
     def test_a_contact_who_was_made_an_administrator_is_not_overwritten(
         self, systems: Systems
