@@ -44,7 +44,8 @@ class Contacts(Kind[Contact]):
         name = f"{(record.first_name or '').strip()} {(record.last_name or '').strip()}".strip()
         if not name:
             # the address stands in for it; where it does not fit, that is what is wrong
-            name = store.fit("people", "email", email)
+            store.fit("people", "email", email)
+            name = email
         return store.fit_row(
             "people",
             {

@@ -148,7 +148,9 @@ def _seconds(time: sa.ColumnElement[Any], dialect: str) -> sa.Label[Any]:
     if dialect == "sqlite":
         seconds = sa.cast(sa.func.strftime("%s", time), sa.Integer) + _1970_SECONDS
     else:
-        seconds = sa.func.to_seconds(time, type_=sa.BigInteger) - _FIRST_SECONDS
+        # of its text: of a time that it has at hand, a server takes the day 0 for the one before the 1st
+        text = sa.cast(time, sa.CHAR(19))
+        seconds = sa.func.to_seconds(text, type_=sa.BigInteger) - _FIRST_SECONDS
     return seconds.label("newest")
 
 

@@ -7,7 +7,7 @@ statements (``bulk``, ``packed``).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import itemgetter
 from typing import Any, Literal, TypeVar
 
@@ -140,15 +140,17 @@ class Sender:
         cursor: Any = self._connection.connection.cursor(*kinds)
         try:
             yield cursor
-        except sa.exc.DBAPIError as error:
+        except BaseException:
             result: Any = getattr(cursor, "_result", None)
-            if error.connection_invalidated and result is not None:
+            if self._connection.invalidated and result is not None:
                 # else the driver reads on where nothing comes any more, and does so once again
                 # when it forgets the result
                 result.unbuffered_active = False
+            # what led here is what counts
+            with suppress(Exception):
+                cursor.close()
             raise
-        finally:
-            cursor.close()
+        cursor.close()
 
     def _from_driver(self, call: Callable[[], T]) -> T:
         """Return what a call of the driver gives; its error becomes that of a statement."""
@@ -159,7 +161,13 @@ class Sender:
             lost = self.dialect.is_disconnect(error, None, None)
             if lost:
                 self._connection.invalidate()
+                # those that wait in the pool have most likely been lost with it
+                self._connection.engine.dispose()
             raise sa.exc.DBAPIError(None, None, error, connection_invalidated=lost) from None
+        except BaseException:
+            # a run that is ended in the middle of an answer: the driver cannot go on from there
+            self._connection.invalidate()
+            raise
 
     def _as_it_is(self, text: str) -> sa.CursorResult[Any]:
         # else the driver would take a percent sign in a value for a mark

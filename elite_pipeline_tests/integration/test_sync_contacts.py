@@ -104,6 +104,19 @@ class TestFirstLoad:
         assert people(systems)["a@example.com"]["name"] == "Ada"
         assert people(systems)["b@example.com"]["name"] == "b@example.com"
 
+    @pytest.mark.server
+    @pytest.mark.parametrize("helpdesk", ["mariadb-modern-strict"], indirect=True)
+    def test_an_address_stands_in_for_a_name_as_the_name_can_be_held(
+        self, systems: Systems
+    ) -> None:
+        systems.helpdesk.execute(
+            "ALTER TABLE people MODIFY email VARCHAR(128) CHARACTER SET latin1 NOT NULL"
+        )
+        add_contact(systems, "\u4e2d@example.com", firstName=None, lastName=None)
+        systems.sync("contacts")
+        ((name, email),) = [(one["name"], one["email"]) for one in people(systems).values()]
+        assert (name, email) == ("\u4e2d@example.com", "&#20013;@example.com")
+
     def test_thousands_are_written_in_few_statements(self, systems: Systems) -> None:
         bulk_contacts(systems, range(2500))
         first = systems.sync("contacts")

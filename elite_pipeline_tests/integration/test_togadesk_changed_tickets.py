@@ -1,6 +1,9 @@
 """The selection of changed tickets gives what the documented query gives, in one statement."""
 
+import contextlib
+import os
 import random
+import signal
 import threading
 from datetime import datetime, timedelta
 from typing import Any
@@ -209,7 +212,10 @@ def test_a_ticket_without_any_time_is_not_lost_by_a_full_sync(
 
 @pytest.mark.parametrize("helpdesk", ["mariadb-legacy-lax"], indirect=True)
 @pytest.mark.server
-@pytest.mark.parametrize("time", ["2026-00-31 12:00:00", "0000-01-05 12:00:00"])
+@pytest.mark.parametrize(
+    "time",
+    ["2026-00-31 12:00:00", "2026-06-00 12:00:00", "2026-02-31 12:00:00", "0000-01-05 12:00:00"],
+)
 def test_a_date_that_never_was_is_no_time_at_all(helpdesk: Helpdesk, rows: Rows, time: str) -> None:
     rows.ticket(1, moment(0))
     with helpdesk.engine.begin() as connection:
@@ -218,6 +224,8 @@ def test_a_date_that_never_was_is_no_time_at_all(helpdesk: Helpdesk, rows: Rows,
         connection.exec_driver_sql("SET SESSION sql_mode = ''")
 
     assert pairs(helpdesk, None) == [(1, None)]
+    # where it compares as newer, whichever way it is found
+    assert set(pairs(helpdesk, datetime.fromisoformat("2020-01-01"))) <= {(1, None)}
 
 
 def test_it_is_one_statement_and_none_where_nothing_is_monitored(
@@ -367,9 +375,7 @@ def test_a_connection_that_is_lost_while_tickets_come_in_is_opened_again(
         return hanging if len(asked) == 1 else meant(*args, **named)
 
     def cut() -> None:
-        sleeping = "SELECT id FROM information_schema.processlist WHERE state = 'User sleep'"
-        wait_until(lambda: server.execute(sleeping), "the statement hangs")
-        for (id_,) in server.execute(sleeping):
+        for id_ in sleeping(helpdesk):
             server.execute(f"KILL {id_}")
 
     monkeypatch.setattr(changed_tickets, "query", query)
@@ -382,6 +388,112 @@ def test_a_connection_that_is_lost_while_tickets_come_in_is_opened_again(
     cutter.join()
     assert [ticket.id for ticket in found] == [1]
     assert (len(asked), len(pauses)) == (2, 1)
+
+
+def sleeping(helpdesk: Helpdesk) -> list[int]:
+    """Return the connections of which a statement sleeps in this helpdesk, as soon as there is one."""
+    server = helpdesk.server
+    assert server is not None
+    found: list[int] = []
+
+    def look() -> list[int]:
+        found[:] = [
+            int(str(id_))
+            for (id_,) in server.execute(
+                "SELECT id FROM information_schema.processlist WHERE state = 'User sleep' "
+                f"AND db = '{helpdesk.engine.url.database}'"
+            )
+        ]
+        return found
+
+    wait_until(look, "a statement sleeps")
+    return found
+
+
+@pytest.mark.parametrize("helpdesk", SERVER_PARAMS[:1], indirect=True)
+@pytest.mark.parametrize("rows_before", [0, 100_000])
+def test_a_run_that_is_ended_meanwhile_ends_at_once(
+    helpdesk: Helpdesk, monkeypatch: pytest.MonkeyPatch, rows_before: int
+) -> None:
+    server = helpdesk.server
+    assert server is not None
+    last = rows_before + 1
+    hanging = sa.text(f"SELECT seq, IF(seq = {last}, SLEEP(60), 0) FROM seq_1_to_{last}")
+    asked: list[object] = []
+
+    def query(*args: Any) -> Any:
+        asked.append(args)
+        return hanging
+
+    def end() -> None:
+        left.extend(sleeping(helpdesk))
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    left: list[int] = []
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    ender = threading.Thread(target=end)
+    try:
+        with helpdesk.store() as store:
+            store.require(["tickets"])
+            with monkeypatch.context() as patched:
+                patched.setattr(changed_tickets, "query", query)
+                ender.start()
+                with pytest.raises(KeyboardInterrupt):
+                    store.run(lambda tx: tx.changed_tickets([1], moment(0)))
+            assert len(asked) == 1
+            assert len(store.run(lambda tx: tx.changed_tickets([1], moment(0)))) == 0
+    finally:
+        ender.join()
+        signal.signal(signal.SIGUSR1, before)
+        for id_ in left:
+            server.execute(f"KILL {id_}")
+
+
+@pytest.mark.parametrize("helpdesk", SERVER_PARAMS[:1], indirect=True)
+def test_many_connections_that_died_in_the_pool_are_no_failure(
+    helpdesk: Helpdesk, rows: Rows
+) -> None:
+    rows.ticket(1, moment(1))
+    server = helpdesk.server
+    assert server is not None
+    with helpdesk.store() as store:
+        store.require(["tickets"])
+        with contextlib.ExitStack() as stack:
+            for _ in range(4):
+                stack.enter_context(helpdesk.engine.connect())
+        for (id_,) in server.execute(
+            "SELECT id FROM information_schema.processlist "
+            f"WHERE db = '{helpdesk.engine.url.database}'"
+        ):
+            server.execute(f"KILL {id_}")
+        found = store.run(lambda tx: tx.changed_tickets([1], moment(0)))
+    assert [ticket.id for ticket in found] == [1]
+
+
+@pytest.mark.parametrize("helpdesk", SERVER_PARAMS[:1], indirect=True)
+@pytest.mark.parametrize("first", [1, 2])
+@pytest.mark.parametrize("count", [0, 500, 1_000])
+def test_ids_of_several_servers_that_take_turns(
+    helpdesk: Helpdesk, rows: Rows, monkeypatch: pytest.MonkeyPatch, first: int, count: int
+) -> None:
+    ways: list[Way] = []
+    meant = changed_tickets.query
+
+    def query(*args: Any) -> Any:
+        ways.append(args[-1])
+        return meant(*args)
+
+    monkeypatch.setattr(changed_tickets, "query", query)
+    if count:
+        new = {"clientid": 1, "departmentid": 1, "timestamp": ZERO}
+        rows.add("tickets", [{"id": first + 2 * number, **new} for number in range(count)])
+    with helpdesk.store() as store:
+        assert len(store.run(lambda tx: tx.changed_tickets([1], None))) == count
+    # all of them are the client's
+    assert ways == [Way.ALL]
 
 
 @pytest.mark.parametrize("second_pass", ["2026-11-01 01:00:00", "2026-11-01 01:05:00"])
