@@ -488,12 +488,18 @@ def test_ids_of_several_servers_that_take_turns(
 
     monkeypatch.setattr(changed_tickets, "query", query)
     if count:
-        new = {"clientid": 1, "departmentid": 1, "timestamp": ZERO}
-        rows.add("tickets", [{"id": first + 2 * number, **new} for number in range(count)])
+        new = {"clientid": 1, "timestamp": ZERO}
+        rows.add(
+            "tickets",
+            [
+                {"id": first + 2 * number, "departmentid": 2 if number % 5 else 1, **new}
+                for number in range(count)
+            ],
+        )
     with helpdesk.store() as store:
-        assert len(store.run(lambda tx: tx.changed_tickets([1], None))) == count
-    # all of them are the client's
-    assert ways == [Way.ALL]
+        assert len(store.run(lambda tx: tx.changed_tickets([1], None))) == count // 5
+        assert len(store.run(lambda tx: tx.changed_tickets([1, 2], None))) == count
+    assert ways == [Way.OWN if count else Way.ALL, Way.ALL]
 
 
 @pytest.mark.parametrize("second_pass", ["2026-11-01 01:00:00", "2026-11-01 01:05:00"])
