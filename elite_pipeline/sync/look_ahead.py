@@ -9,7 +9,7 @@ What does not belong here: what is decided from the rows (``reference_batch``).
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -39,7 +39,7 @@ class Glimpse:
     """
 
     rows: list[Sequence[Any]]
-    keys: Sequence[object]
+    keys: Collection[object]
     after: int
     taken: float
 
