@@ -33,7 +33,7 @@ _REMEMBERED, _SHORT_CHARS = 512, 200
 #: What is kept of an answer that lists people or things of a client by the page: its beginning. They all
 #: come again with every full pass, and a copy of each page, with everybody's address in it, would be most
 #: of the log. Answers about single ones, and all that is written, are kept whole.
-LISTED_BYTES = 4_096
+LISTED_BYTES = 2_048
 _LISTED = re.compile(r"(?:.*/)?(?:contacts|units)/?")
 #: What is taken off a text that was cut before secrets were looked for, at least: an address with a
 #: password, or a header, may have lost its end.
