@@ -81,6 +81,20 @@ def rows(helpdesk: Helpdesk) -> Rows:
     return Rows(helpdesk)
 
 
+@pytest.fixture
+def ways(monkeypatch: pytest.MonkeyPatch) -> list[Way]:
+    """Take down which way each selection goes."""
+    taken: list[Way] = []
+    meant = changed_tickets.query
+
+    def query(*args: Any) -> Any:
+        taken.append(args[-1])
+        return meant(*args)
+
+    monkeypatch.setattr(changed_tickets, "query", query)
+    return taken
+
+
 def select(
     helpdesk: Helpdesk, after: datetime | None, departments: tuple[int, ...] = (1, 2)
 ) -> list[ChangedTicket]:
@@ -247,19 +261,11 @@ def test_it_is_one_statement_and_none_where_nothing_is_monitored(
 
 @pytest.mark.parametrize("helpdesk", SERVER_PARAMS, indirect=True)
 def test_rows_of_others_are_left_out_first_where_they_are_most(
-    helpdesk: Helpdesk, rows: Rows, monkeypatch: pytest.MonkeyPatch
+    helpdesk: Helpdesk, rows: Rows, ways: list[Way]
 ) -> None:
-    ways: list[Way] = []
-    meant = changed_tickets.query
-
-    def query(*args: Any) -> Any:
-        ways.append(args[-1])
-        return meant(*args)
-
     def found(*departments: int) -> int:
         return len(store.run(lambda tx: tx.changed_tickets(departments, None)))
 
-    monkeypatch.setattr(changed_tickets, "query", query)
     ids = range(3, 3_003, 3)
     # of ten in turn, two, three and five
     turns = (1, 1, 2, 2, 2, 3, 3, 3, 3, 3)
@@ -477,16 +483,8 @@ def test_many_connections_that_died_in_the_pool_are_no_failure(
 @pytest.mark.parametrize("first", [1, 2])
 @pytest.mark.parametrize("count", [0, 500, 1_000])
 def test_ids_of_several_servers_that_take_turns(
-    helpdesk: Helpdesk, rows: Rows, monkeypatch: pytest.MonkeyPatch, first: int, count: int
+    helpdesk: Helpdesk, rows: Rows, ways: list[Way], first: int, count: int
 ) -> None:
-    ways: list[Way] = []
-    meant = changed_tickets.query
-
-    def query(*args: Any) -> Any:
-        ways.append(args[-1])
-        return meant(*args)
-
-    monkeypatch.setattr(changed_tickets, "query", query)
     if count:
         new = {"clientid": 1, "timestamp": ZERO}
         rows.add(
