@@ -1,4 +1,4 @@
-"""One HTTP session for all: pooled connections, timeouts, bounded retries, counting.
+"""One way of calling for all: pooled connections, timeouts, bounded retries, counting.
 
 The one owner of retries for a call (``design.md``, wall 4). It knows nothing of any one system: who
 calls says which address, which credentials, and whether repeating the call is harmless.
@@ -13,12 +13,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, Self, TypeVar, cast
+from typing import Generic, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
-
-import requests
-from requests.adapters import HTTPAdapter
-from requests.auth import HTTPBasicAuth
 
 from elite_pipeline.errors import (
     HttpStatusError,
@@ -35,6 +31,7 @@ from elite_pipeline.transport.failures import NoAnswerError, as_no_answer
 from elite_pipeline.transport.rate_budget import RateBudget, Slot, Unlimited
 from elite_pipeline.transport.redaction import Redactor
 from elite_pipeline.transport.retrying import RetryPolicy, parse_retry_after
+from elite_pipeline.transport.sending import HttpSender
 
 T = TypeVar("T")
 #: Reads an error body into ``(code, message)``; either may be empty.
@@ -106,15 +103,7 @@ class Transport:
         self._count = 0
         self._in_doubt = 0
         self._count_lock = threading.Lock()
-        self._session = requests.Session()
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=pool_size, pool_block=True)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
-        # Looked up once instead of on every request; netrc must never replace our credentials.
-        surroundings = self._session.merge_environment_settings(base_url, {}, None, None, None)
-        self._session.proxies = surroundings["proxies"]
-        self._session.verify = surroundings["verify"]
-        self._session.trust_env = False
+        self._sender = HttpSender(base_url, pool_size=pool_size, timeout=self._timeout)
 
     @property
     def calls(self) -> int:
@@ -130,7 +119,7 @@ class Transport:
 
     def close(self) -> None:
         """Close the pooled connections."""
-        self._session.close()
+        self._sender.close()
         self._budget.close()
 
     def reading(self) -> Self:
@@ -234,18 +223,8 @@ class Transport:
         try:
             with (
                 as_no_answer(self.redact, self._timeout[1]),
-                self._session.request(
-                    method,
-                    url,
-                    params=list(params),
-                    headers=dict(headers),
-                    # as bytes: requests would encode text as latin-1, which not every secret is
-                    auth=HTTPBasicAuth(auth[0].encode(), auth[1].encode()) if auth else None,
-                    # a bytearray goes as it is, which its types do not say; an empty one would not
-                    data=cast("bytes | None", body or None),
-                    timeout=self._timeout,
-                    allow_redirects=False,
-                    stream=True,
+                self._sender.send(
+                    method, url, params=params, headers=headers, auth=auth, body=body
                 ) as response,
             ):
                 answer_headers = response.headers

@@ -369,6 +369,28 @@ class TestSecrets:
             assert "b3RoZXI6b3RoZXI" not in server.requests[0].headers["Authorization"]
 
 
+def test_a_connection_is_used_again_and_no_cookie_is_kept() -> None:
+    cookie = Reply(200, b'{"fine": true}', {"Set-Cookie": "session=one; Path=/"})
+    with answered(cookie, error(404), cookie) as (server, caller):
+        caller.call()
+        with pytest.raises(PermanentError):
+            caller.call()
+        caller.call("POST", body=b"{}")
+        assert len({request.port for request in server.requests}) == 1
+        assert all("Cookie" not in request.headers for request in server.requests)
+
+
+def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted(FINE) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        with calling("http://toga2.invalid") as caller:
+            assert caller.call().body == {"fine": True}
+        assert proxy.requests[0].path.startswith("http://toga2.invalid/v2/tickets?")
+
+
 def test_many_threads_share_one_transport() -> None:
     with answered(error(503), error(503), FINE, pool_size=4) as (server, caller):
         results: list[Any] = []

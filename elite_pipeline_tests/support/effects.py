@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import requests
 from sqlalchemy.engine.default import DefaultDialect
 
 from elite_pipeline.togadesk import uploads
+from elite_pipeline.transport.sending import HttpSender
 
 Side = Literal["before", "after"]
 #: A statement that writes: what it does, and to which table; rows may come before that.
@@ -79,16 +79,16 @@ class Effects:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _watch_requests(self) -> None:
-        real = requests.Session.request
+        real = HttpSender.send
 
-        def request(session: requests.Session, method: str, url: str, **given: Any) -> Any:
+        def send(sender: HttpSender, method: str, url: str, **given: Any) -> Any:
             if method == "GET":
-                return real(session, method, url, **given)
+                return real(sender, method, url, **given)
             route = url.rsplit("/v2/", maxsplit=1)[-1].split("/")
             with self.one(f"{method} /{route[0]}{'/…' if len(route) > 1 else ''}"):
-                return real(session, method, url, **given)
+                return real(sender, method, url, **given)
 
-        _replace(requests.Session, "request", request)
+        _replace(HttpSender, "send", send)
 
     def _watch_statements(self) -> None:
         for name in ("do_execute", "do_executemany", "do_execute_no_params"):

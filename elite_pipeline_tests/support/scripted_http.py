@@ -30,12 +30,13 @@ class Reply:
 
 @dataclass
 class Request:
-    """One request as it came."""
+    """One request as it came, and from which port."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
+    port: int
 
 
 class ScriptedServer:
@@ -60,7 +61,8 @@ class ScriptedServer:
             def _answer(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length)
-                request = Request(self.command, self.path, dict(self.headers), body)
+                port = self.client_address[1]
+                request = Request(self.command, self.path, dict(self.headers), body, port)
                 script._reply(self, script._next(request))
 
             def log_message(self, *args: Any, **options: Any) -> None:
