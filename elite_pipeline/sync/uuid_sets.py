@@ -3,16 +3,15 @@
 import hashlib
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from elite_pipeline.iteration import chunked
+from elite_pipeline.uuids import LENGTH, WIDTH, cut, packed_at_once
 
 _CHUNK = 500
-#: Bytes that a uuid takes, and characters of its usual spelling.
-_WIDTH, _LENGTH = 16, 36
 #: Uuids that are sorted in at once.
 _BLOCK = 10_000
 
@@ -48,11 +47,12 @@ class UuidSet:
         self._notes.close()
         self._folder.cleanup()
 
-    def add(self, uuids: Iterable[str]) -> None:
+    def add(self, uuids: Sequence[str]) -> None:
         """Add uuids."""
-        packed = [*map(_packed, uuids)]
-        self._notes.write(b"".join(packed))
-        self.added += len(packed)
+        if (packed := packed_at_once(uuids)) is None:
+            packed = b"".join(map(_packed, uuids))
+        self._notes.write(packed)
+        self.added += len(uuids)
 
     def count(self, *, each_came_once: bool = False) -> int:
         """Return how many uuids there are.
@@ -81,24 +81,20 @@ class UuidSet:
             return
         self._database.execute("DROP INDEX IF EXISTS by_uuid")
         self._notes.seek(0)
-        while block := self._notes.read(_WIDTH * _BLOCK):
-            self._database.executemany("INSERT INTO uuids VALUES (?)", _cut(block))
+        while block := self._notes.read(WIDTH * _BLOCK):
+            self._database.executemany("INSERT INTO uuids VALUES (?)", zip(cut(block), strict=True))
         self._database.execute("CREATE INDEX by_uuid ON uuids (uuid)")
         self._notes.seek(0)
         self._notes.truncate()
 
 
-def _cut(block: bytes) -> Iterator[tuple[bytes]]:
-    return ((block[start : start + _WIDTH],) for start in range(0, len(block), _WIDTH))
-
-
 def _packed(uuid: str) -> bytes:
     """Return a uuid's bytes, the same for both cases; of any other text a digest of as many."""
-    if len(uuid) == _LENGTH:
+    if len(uuid) == LENGTH:
         try:
-            if len(packed := bytes.fromhex(uuid.replace("-", ""))) == _WIDTH:
+            if len(packed := bytes.fromhex(uuid.replace("-", ""))) == WIDTH:
                 return packed
         except ValueError:
             pass
     plain = uuid.casefold().encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(plain, digest_size=_WIDTH).digest()
+    return hashlib.blake2b(plain, digest_size=WIDTH).digest()

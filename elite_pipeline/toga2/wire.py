@@ -188,7 +188,7 @@ def _open_envelope(resource: Resource, body: bytes) -> object:
 
 def _from_json(body: bytes) -> object:
     try:
-        return from_json(body)
+        return from_json(body, cache_strings="keys")
     except ValueError:
         # the fast parser refuses a whole page for half a surrogate pair in one record; the slow one
         # hands it on, and that record alone is malformed; likewise for a number beyond all measure,

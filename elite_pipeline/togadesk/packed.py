@@ -97,7 +97,7 @@ class PackedReader:
         if not count:
             return []
         try:
-            rows = from_json(document or "")
+            rows = from_json(document or "", cache_strings="keys")
         except ValueError:
             return None
         return rows if isinstance(rows, list) and len(rows) == count else None

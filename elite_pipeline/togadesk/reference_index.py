@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple, Protocol
 
+from elite_pipeline.uuids import cut, packed_at_once
+
 #: References read at once: some megabytes at most.
 CHUNK = 10_000
 
@@ -73,6 +75,12 @@ def _packed(reference: str) -> bytes:
         except ValueError:
             plain = key(plain)
     return plain.encode("utf-8", "surrogatepass")
+
+
+def _all_packed(references: Collection[str]) -> list[bytes]:
+    given = [*references]
+    together = packed_at_once(given)
+    return cut(together) if together is not None else [*map(_packed, given)]
 
 
 class _Filter:
@@ -162,11 +170,11 @@ class ReferenceIndex:
         if table in self._seen:
             self._add(table, references)
 
-    def note_inserts(self, table: str, rows: int, references: Iterable[str]) -> None:
+    def note_inserts(self, table: str, rows: int, references: Collection[str]) -> None:
         """Note that this store has inserted so many rows, and the references among them."""
         if table not in self._seen:
             return
-        packed = [*map(_packed, references)]
+        packed = _all_packed(references)
         before = self._inserted[table]
         # into a row without a reference somebody else can write one
         is_certain = before is not None and len(packed) == rows
@@ -180,7 +188,7 @@ class ReferenceIndex:
         if table not in self._seen:
             self._read_all(source, table)
         ids: set[int] = set()
-        wanted = [*self._filters[table].held(map(_packed, references))]
+        wanted = [*self._filters[table].held(_all_packed(references))]
         for start in range(0, len(wanted), _LOOKUP):
             some = wanted[start : start + _LOOKUP]
             marks = ", ".join("?" * len(some))
@@ -229,8 +237,10 @@ class ReferenceIndex:
         )
 
     def _add(self, table: str, references: Iterable[tuple[int, str]]) -> None:
-        rows = [(_packed(reference), id_) for id_, reference in references]
-        self._filters[table].add(packed for packed, _ in rows)
+        known = [*references]
+        packed = _all_packed([reference for _, reference in known])
+        rows = [(one, id_) for one, (id_, _) in zip(packed, known, strict=True)]
+        self._filters[table].add(packed)
         self._file.execute("BEGIN")
         self._file.executemany(
             f"INSERT OR IGNORE INTO {_name(table)} (reference, id) VALUES (?, ?)", rows
