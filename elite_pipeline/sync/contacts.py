@@ -1,7 +1,7 @@
 """Contacts -> ``people``."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from elite_pipeline.errors import PermanentError
@@ -9,7 +9,7 @@ from elite_pipeline.sync import watermarks
 from elite_pipeline.sync.reference_kinds import Kind, Lookups
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import Contact
-from elite_pipeline.togadesk import Row, TogadeskStore, Tx
+from elite_pipeline.togadesk import Fitter, Row, Tx
 
 #: Of chance in a password that nobody has.
 _PASSWORD_BYTES = 24
@@ -28,7 +28,7 @@ class Contacts(Kind[Contact]):
     key_is_unique = True
     extra_columns: ClassVar[tuple[str, ...]] = ("type",)
 
-    def values(self, record: Contact, lookups: Lookups, store: TogadeskStore) -> dict[str, object]:
+    def values(self, record: Contact, lookups: Lookups, texts: Fitter) -> dict[str, object]:
         """Return name, e-mail (lower-case, as the helpdesk keeps it), title and phone."""
         del lookups
         email = (record.email or "").strip().lower()
@@ -44,9 +44,9 @@ class Contacts(Kind[Contact]):
         name = f"{(record.first_name or '').strip()} {(record.last_name or '').strip()}".strip()
         if not name:
             # the address stands in for it; where it does not fit, that is what is wrong
-            store.fit("people", "email", email)
+            texts.fit("people", "email", email)
             name = email
-        return store.fit_row(
+        return texts.fit_row(
             "people",
             {
                 "name": name,
@@ -60,15 +60,16 @@ class Contacts(Kind[Contact]):
         """Tell whether TOGA 2 has the contact switched on."""
         return record.is_active
 
-    def new_rows(self, count: int) -> list[dict[str, object]]:
+    def new_columns(self, count: int) -> Mapping[str, Sequence[object]]:
         """Return passwords that nobody has: no hash has this form, and no two are the same."""
         # drawn at once: asking the system for each takes longer than writing its row
         digits = secrets.token_hex(_PASSWORD_BYTES * count)
         width = 2 * _PASSWORD_BYTES
-        return [
-            {"password": f"!{digits[start : start + width]}"}
-            for start in range(0, len(digits), width)
-        ]
+        return {
+            "password": [
+                f"!{digits[start : start + width]}" for start in range(0, len(digits), width)
+            ]
+        }
 
     def before_move(self, tx: Tx, moved: Sequence[tuple[Row, dict[str, object]]]) -> None:
         """Let the contacts' tickets follow to a new e-mail address."""

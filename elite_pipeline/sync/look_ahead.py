@@ -9,7 +9,7 @@ What does not belong here: what is decided from the rows (``reference_batch``).
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -128,6 +128,17 @@ class LookAhead(Generic[R]):
                 ),
             )
         )
+
+    def wrote_new(self, uuids: Sequence[str], keys: Iterable[object]) -> None:
+        """Take a batch into account that was written by ``write_new``.
+
+        Args:
+            uuids: Its records.
+            keys: Their natural keys.
+        """
+        self._done += 1
+        references, held = frozenset(map(key, uuids)), frozenset(map(self._kind.key_of, keys))
+        self._written.append(_Written(self._done, is_plain=True, references=references, keys=held))
 
     def wrote_nothing(self) -> None:
         """Take a batch into account of which nothing was to be written."""

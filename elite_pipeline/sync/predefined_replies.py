@@ -5,7 +5,7 @@ from elite_pipeline.sync import watermarks
 from elite_pipeline.sync.reference_kinds import Kind, Lookups
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import PredefinedReply
-from elite_pipeline.togadesk import TogadeskStore
+from elite_pipeline.togadesk import Fitter
 
 
 class PredefinedReplies(Kind[PredefinedReply]):
@@ -20,16 +20,14 @@ class PredefinedReplies(Kind[PredefinedReply]):
     watermark = watermarks.PREDEFINED_REPLIES
     skips_inactive = True
 
-    def values(
-        self, record: PredefinedReply, lookups: Lookups, store: TogadeskStore
-    ) -> dict[str, object]:
+    def values(self, record: PredefinedReply, lookups: Lookups, texts: Fitter) -> dict[str, object]:
         """Return name and content, wrapped as the helpdesk wraps it."""
         del lookups
         if not record.name.strip():
             raise PermanentError("has no name; enter one in TOGA 2")
         return {
-            "name": store.fit("tickets_pr", "name", record.name),
-            "content": store.fit("tickets_pr", "content", f"<div>{record.content or ''}</div>"),
+            "name": texts.fit("tickets_pr", "name", record.name),
+            "content": texts.fit("tickets_pr", "content", f"<div>{record.content or ''}</div>"),
         }
 
     def is_active(self, record: PredefinedReply) -> bool:

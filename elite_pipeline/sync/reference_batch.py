@@ -12,7 +12,7 @@ from typing import Any, Generic
 from elite_pipeline.errors import PermanentError
 from elite_pipeline.sync.reference_kinds import Kind, Lookups, R
 from elite_pipeline.sync.results import MAX_CHANGES, Action, Change
-from elite_pipeline.togadesk import Row, TogadeskStore, Tx
+from elite_pipeline.togadesk import FittedTogether, Row, TogadeskStore, Tx
 
 #: What a record's row should hold; or why the record cannot be a row.
 Planned = Mapping[str, dict[str, object] | PermanentError]
@@ -48,13 +48,18 @@ def plan(kind: Kind[R], store: TogadeskStore, records: Sequence[R]) -> Planned:
     planned: dict[str, dict[str, object] | PermanentError] = {}
     if kind.refers:
         return planned
+    texts = FittedTogether(store)
     for record in records:
         try:
-            planned[record.uuid] = kind.values(record, _NOTHING, store)
+            planned[record.uuid] = kind.values(record, _NOTHING, texts)
         except PermanentError as error:
             planned[record.uuid] = error
         except Exception:  # noqa: BLE001, S112 - met again where the record's own net is
             continue
+    if failed := texts.finish():
+        planned.update(
+            {uuid: failed[id(row)] for uuid, row in planned.items() if id(row) in failed}
+        )
     return planned
 
 
@@ -99,6 +104,46 @@ def are_unchanged(
         if [*row[1:end]] != [client_id, record.uuid, *values.values()]:
             return False
     return True
+
+
+def write_new(
+    kind: Kind[R], store: TogadeskStore, records: Sequence[R], planned: Planned
+) -> list[dict[str, object]] | None:
+    """Write records that plainly have no rows yet, all at once, as of most of what a first run lists.
+
+    Args:
+        kind: What they are; its natural key is unique, and nobody has those of the records.
+        store: Where to.
+        records: Each with another uuid.
+        planned: What :func:`plan` said of them.
+
+    Returns:
+        The owned columns of their rows; None where there is any doubt: then they are to be looked at
+        more closely. Where an attempt was broken off, some of them may be written all the same.
+
+    Raises:
+        PermanentError: The database refuses a value; likewise.
+        TransientError, SystemicError: As ``TogadeskStore.run``.
+    """
+    rows = [row for record in records if isinstance(row := planned.get(record.uuid), dict)]
+    keys = {kind.key_of(row[kind.key]) for row in rows}
+    if len(keys) != len(records) or len(rows) != len(records):
+        return None
+    if kind.skips_inactive and not all(map(kind.is_active, records)):
+        return None
+    uuids = [record.uuid for record in records]
+    made = {name: [row[name] for row in rows] for name in kind.owned}
+
+    def write(tx: Tx) -> bool:
+        # what a first attempt may have written is seen by a second one
+        if tx.select_by_reference(kind.table, ["id"], uuids):
+            return False
+        further = kind.new_columns(len(uuids))
+        tx.insert_columns(kind.table, {"referenceId": uuids, **made, **further})
+        return True
+
+    kind.prepare(store, records)
+    return rows if store.run(write) else None
 
 
 def write_in_rounds(
@@ -227,11 +272,12 @@ class Batch(Generic[R]):
             self._kind.table, [{name: row[name] for name in columns} for row in self._updates]
         )
         tx.update(self._kind.table, self._adoptions)
-        further = self._kind.new_rows(len(self._inserts))
-        tx.insert(
-            self._kind.table,
-            [{**row, **more} for row, more in zip(self._inserts, further, strict=True)],
-        )
+        if self._inserts:
+            names = ("referenceId", *self._kind.owned)
+            made = {name: [row[name] for row in self._inserts] for name in names}
+            tx.insert_columns(
+                self._kind.table, {**made, **self._kind.new_columns(len(self._inserts))}
+            )
 
     def _start_over(self) -> None:
         self.outcomes, self._inserts, self._updates, self._adoptions = [], [], [], []

@@ -5,14 +5,14 @@ Follows ``spec/sync.md`` section 3. How any kind is carried over is in ``referen
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
 from elite_pipeline.ledger import Waiting
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import Record
-from elite_pipeline.togadesk import Row, TogadeskStore, Tx
+from elite_pipeline.togadesk import Fitter, Row, TogadeskStore, Tx
 
 R = TypeVar("R", bound=Record)
 
@@ -68,7 +68,7 @@ class Kind(ABC, Generic[R]):
         return ("id", "clientid", "referenceId", *self.owned, *self.extra_columns)
 
     @abstractmethod
-    def values(self, record: R, lookups: Lookups, store: TogadeskStore) -> dict[str, object]:
+    def values(self, record: R, lookups: Lookups, texts: Fitter) -> dict[str, object]:
         """Return the owned columns of a record's row, in their order, each fitted to its column.
 
         Raises:
@@ -79,9 +79,10 @@ class Kind(ABC, Generic[R]):
     def is_active(self, record: R) -> bool:
         """Tell whether TOGA 2 has the record switched on."""
 
-    def new_rows(self, count: int) -> list[dict[str, object]]:
-        """Return further columns of rows that are made, the same columns in all of them."""
-        return [{}] * count
+    def new_columns(self, count: int) -> Mapping[str, Sequence[object]]:
+        """Return further columns of so many rows that are made: name -> one value a row."""
+        del count
+        return {}
 
     def prepare(self, store: TogadeskStore, records: Sequence[R]) -> None:
         """Make what the records refer to and all clients share, in transactions of its own."""

@@ -3,9 +3,10 @@
 What does not belong here: how an operator sees it (``defs``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Literal
 
 from elite_pipeline.errors import Kind, PipelineError
@@ -160,6 +161,17 @@ class Tally:
         """Count records that are as they were: active ones, and others."""
         self.counts["unchanged"] += unchanged
         self.counts["inactive"] += inactive
+
+    def add_created(self, records: Iterable[tuple[str, str]], count: int) -> None:
+        """Count records that were created, and keep the first in detail while there is room.
+
+        Args:
+            records: Uuid and label of each, as far as they are asked for.
+            count: How many there are.
+        """
+        self.counts["created"] += count
+        for uuid, label in islice(records, MAX_CHANGES - len(self.changes)):
+            self.changes.append(Change(uuid, label, "created"))
 
     def add_details(self, details: Mapping[str, int]) -> None:
         """Add further counts."""

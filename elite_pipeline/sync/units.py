@@ -9,7 +9,7 @@ from elite_pipeline.sync import watermarks
 from elite_pipeline.sync.reference_kinds import Kind, Lookups
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import Item, Unit
-from elite_pipeline.togadesk import TogadeskStore, Tx
+from elite_pipeline.togadesk import Fitter, TogadeskStore, Tx
 
 #: How long a run waits for another one that makes look-up rows, in seconds.
 LOCK_WAIT_SECONDS = 60.0
@@ -68,18 +68,18 @@ class Units(Kind[Unit]):
         ]
         return lookups
 
-    def values(self, record: Unit, lookups: Lookups, store: TogadeskStore) -> dict[str, object]:
+    def values(self, record: Unit, lookups: Lookups, texts: Fitter) -> dict[str, object]:
         """Return name, serial number, tag, what kind of thing it is, and whose."""
         tag = (record.tag or "").strip()
         contact = record.contact.uuid if record.contact is not None else ""
         return {
-            "name": store.fit("assets", "name", record.name or ""),
-            "serial": store.fit("assets", "serial", record.serial_number or ""),
+            "name": texts.fit("assets", "name", record.name or ""),
+            "serial": texts.fit("assets", "serial", record.serial_number or ""),
             # the column is unique: units without a tag cannot all have an empty one
-            "tag": store.fit("assets", "tag", tag or record.uuid),
-            "modelid": self._name_id(record, "models", lookups, store),
-            "manufacturerid": self._name_id(record, "manufacturers", lookups, store),
-            "categoryid": self._name_id(record, "assetcategories", lookups, store),
+            "tag": texts.fit("assets", "tag", tag or record.uuid),
+            "modelid": self._name_id(record, "models", lookups, texts),
+            "manufacturerid": self._name_id(record, "manufacturers", lookups, texts),
+            "categoryid": self._name_id(record, "assetcategories", lookups, texts),
             "userid": lookups.ids["people"].get(contact, 0),
         }
 
@@ -98,12 +98,12 @@ class Units(Kind[Unit]):
         return {entry.uuid for entry in waiting if entry.target in people}
 
     @staticmethod
-    def _name_id(record: Unit, table: str, lookups: Lookups, store: TogadeskStore) -> int:
+    def _name_id(record: Unit, table: str, lookups: Lookups, texts: Fitter) -> int:
         name = _NAMES[table](record.item) if record.item is not None else None
         if name is None or not name.strip():
             return 0
         # raises for this unit alone when the name does not fit
-        return lookups.ids[table][store.fit(table, "name", name.strip())]
+        return lookups.ids[table][texts.fit(table, "name", name.strip())]
 
 
 def _fitted_or_none(store: TogadeskStore, table: str, name: str | None) -> str | None:

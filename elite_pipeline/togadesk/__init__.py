@@ -15,6 +15,7 @@ from elite_pipeline.togadesk.failures import (
     TransientDatabaseError,
     ValueDoesNotFitError,
 )
+from elite_pipeline.togadesk.fitting import FittedTogether, Fitter
 from elite_pipeline.togadesk.rows import ReferencedRows, Row
 from elite_pipeline.togadesk.store import Counters, TogadeskStore
 from elite_pipeline.togadesk.text import TextLimits
@@ -25,6 +26,8 @@ __all__ = [
     "ChangedTicket",
     "Counters",
     "DuplicateKeyError",
+    "FittedTogether",
+    "Fitter",
     "ReferencedRows",
     "Row",
     "SchemaError",

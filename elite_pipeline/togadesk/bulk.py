@@ -57,6 +57,17 @@ def in_chunks(values: Sequence[Any], most: int = MOST_ROWS) -> Iterator[Sequence
         yield values[start : start + most]
 
 
+def rows_of(columns: Mapping[str, Sequence[object]]) -> list[dict[str, object]]:
+    """Return the rows of which the columns are given.
+
+    Raises:
+        ValueError: The columns are not equally long.
+    """
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+
+
 def in_batches(rows: Sequence[str], most_bytes: int) -> Iterator[tuple[int, int]]:
     """Yield start and end of batches of written rows that fit one statement each.
 
@@ -94,10 +105,20 @@ class RowReader:
         width = len(self._columns)
         if any(len(row) != width for row in rows):
             raise ValueError("All rows of one write must give the same columns.")
-        columns: list[Iterable[Any]] = [[row[name] for row in rows] for name in self._columns]
+        if not self._columns:
+            return [()] * len(rows)
+        return self.from_columns([[row[name] for row in rows] for name in self._columns])
+
+    def from_columns(self, columns: Sequence[Sequence[object]]) -> list[Values]:
+        """Return one tuple a row, of the values of each column.
+
+        Raises:
+            ValueError: The columns are not equally long.
+        """
+        given: list[Iterable[Any]] = [*columns]
         for position, convert in self._convert:
-            columns[position] = map(convert, columns[position])
-        return list(zip(*columns, strict=True)) if columns else [()] * len(rows)
+            given[position] = map(convert, columns[position])
+        return list(zip(*given, strict=True))
 
 
 def quoting(dialect: Dialect) -> Callable[[str], str]:

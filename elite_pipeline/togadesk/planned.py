@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from elite_pipeline.only_reading import only_reading
 from elite_pipeline.planning import Draft, EffectKind, Planner
 from elite_pipeline.togadesk import changed_tickets, tables
-from elite_pipeline.togadesk.bulk import Statement, Values, in_chunks
+from elite_pipeline.togadesk.bulk import Statement, Values, in_chunks, rows_of
 from elite_pipeline.togadesk.overlay import Overlay
 from elite_pipeline.togadesk.reference_index import ReferenceIndex
 from elite_pipeline.togadesk.sending import Sender, query_of
@@ -194,14 +194,18 @@ class PlannedTx(Tx):
 
     def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Plan to insert rows."""
-        self._insert(table, rows)
+        self._plan_insert(table, rows)
+
+    def insert_columns(self, table: str, columns: Mapping[str, Sequence[object]]) -> None:
+        """Plan to insert rows that are given column by column."""
+        self._plan_insert(table, rows_of(columns))
 
     def insert_referenced(self, table: str, rows: Sequence[Mapping[str, object]]) -> dict[str, int]:
         """Plan to insert rows that all have a reference; return the made-up id of each."""
-        ids = self._insert(table, rows)
+        ids = self._plan_insert(table, rows)
         return {str(row["referenceId"]): id_ for row, id_ in zip(rows, ids, strict=True)}
 
-    def _insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> list[int]:
+    def _plan_insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> list[int]:
         if not rows:
             return []
         declared = self._table(table)

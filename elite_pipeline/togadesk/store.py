@@ -267,6 +267,17 @@ class TogadeskStore:
                 fitted[column] = text.fit(value, limits, f"{table}.{column}")
         return fitted
 
+    def not_plain(self, table: str, column: str, texts: Sequence[str]) -> Sequence[int]:
+        """Return the places of the texts that are not plainly held as they are: long, or not ASCII.
+
+        :meth:`fit` says of each of these what becomes of it.
+        """
+        known = self._limits.get((table, column)) or self._learn_limits(table, column)
+        most = known[1]
+        if not texts or (max(map(len, texts)) <= most and "".join(texts).isascii()):
+            return ()
+        return [place for place, text in enumerate(texts) if len(text) > most or not text.isascii()]
+
     def _learn_limits(self, table: str, column: str) -> tuple[TextLimits, int]:
         limits = self.limits(table, column)
         known = self._limits[table, column] = (limits, limits.ascii_chars)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from elite_pipeline.togadesk import names as name_tables
 from elite_pipeline.togadesk import tables
-from elite_pipeline.togadesk.bulk import RowReader, fixed_values, in_chunks
+from elite_pipeline.togadesk.bulk import RowReader, Values, fixed_values, in_chunks
 from elite_pipeline.togadesk.reads import Reads
 from elite_pipeline.togadesk.reference_index import key
 
@@ -38,12 +38,33 @@ class Tx(Reads):
         """
         if not rows:
             return
-        declared = self._table(table)
         columns = tuple(rows[0])
         self._refuse_other_clients(rows)
-        values = RowReader(declared, columns, self._sender.dialect).read(rows)
+        self._insert(table, columns, self._reader(table, columns).read(rows))
+
+    def insert_columns(self, table: str, columns: Mapping[str, Sequence[object]]) -> None:
+        """Insert rows that are given column by column; as :meth:`insert`.
+
+        Args:
+            table: A declared table.
+            columns: Name -> one value a row.
+
+        Raises:
+            ValueError: Columns are not equally long, or would say whose the rows are.
+        """
+        if "clientid" in columns:
+            raise ValueError("Whose a row is follows from the transaction.")
+        names = tuple(columns)
+        self._insert(table, names, self._reader(table, names).from_columns([*columns.values()]))
+
+    def _reader(self, table: str, columns: Sequence[str]) -> RowReader:
+        return RowReader(self._table(table), columns, self._sender.dialect)
+
+    def _insert(self, table: str, columns: tuple[str, ...], values: Sequence[Values]) -> None:
+        if not values:
+            return
         extra = self._schema.extra_columns(table)
-        fixed = fixed_values(declared, columns, extra, self._client_id)
+        fixed = fixed_values(self._table(table), columns, extra, self._client_id)
         self._sender.write_rows(table, values, self._statements.insert(table, columns, fixed))
         if "referenceId" in columns:
             position = columns.index("referenceId")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from elite_pipeline.sync.verify.sides import MessageHere, TicketHere, key
 from elite_pipeline.togadesk import ReferencedRows, Row, Tx
+from elite_pipeline.togadesk.bulk import rows_of
 from elite_pipeline.togadesk.walks import digest_of
 
 #: Tables of which the caller knows where the rows are.
@@ -142,6 +143,10 @@ class WatchingTx(Tx):
     def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Note rows."""
         self._noted.inserted.setdefault(table, []).extend(rows)
+
+    def insert_columns(self, table: str, columns: Mapping[str, Sequence[object]]) -> None:
+        """Note rows that are given column by column."""
+        self.insert(table, rows_of(columns))
 
     def insert_referenced(self, table: str, rows: Sequence[Mapping[str, object]]) -> dict[str, int]:
         """Note rows; return ids that no row has."""
