@@ -6,44 +6,36 @@ matching and writing is in ``reference_batch``.
 """
 
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Generic
 
-from elite_pipeline.errors import PermanentHttpError, PipelineError
-from elite_pipeline.iteration import chunked, prefetch
+from elite_pipeline.errors import PermanentError, PermanentHttpError, PipelineError
+from elite_pipeline.iteration import prefetch
 from elite_pipeline.ledger import Waiting
 from elite_pipeline.sync.context import FlowContext, Options
 from elite_pipeline.sync.flow_run import FlowRun
-from elite_pipeline.sync.look_ahead import Glimpse, LookAhead
+from elite_pipeline.sync.look_ahead import LookAhead
 from elite_pipeline.sync.nets import write_in_nets
 from elite_pipeline.sync.reference_batch import (
     Outcome,
     Planned,
     are_unchanged,
-    plan,
     write_in_rounds,
+    write_new,
 )
 from elite_pipeline.sync.reference_kinds import Kind, R
+from elite_pipeline.sync.reference_reading import ReadBatch, ReferenceReader
 from elite_pipeline.sync.results import FlowResult
 from elite_pipeline.sync.run_letters import Stumble
 from elite_pipeline.sync.uuid_sets import UuidSet
 from elite_pipeline.sync.watermarks import Progress
 from elite_pipeline.toga2 import wire
-from elite_pipeline.toga2.models import (
-    NAMELESS,
-    Malformed,
-    Parsed,
-    RecordParser,
-    updated_of,
-    uuid_of,
-)
+from elite_pipeline.toga2.models import NAMELESS, Malformed
 from elite_pipeline.togadesk import Tx
 
-#: Pages that are written together: with 200 records a page, a thousand rows a statement.
-PAGES_PER_BATCH = 5
 #: Batches after which a long run stores the watermark, so that a run that dies does not start over.
 BATCHES_PER_CHECKPOINT = 10
 _CHUNK = 1000
@@ -68,11 +60,9 @@ def run_reference_flow(kind: Kind[R], context: FlowContext, options: Options) ->
     progress = Progress()
     with ExitStack() as stack:
         listed = stack.enter_context(UuidSet()) if options.full else None
-        pages = context.toga2.pages(kind.resource, after=after, depth=kind.depth)
         # four batches are under way: one is read, one parsed and made into rows, one looked up in the
         # helpdesk, and one is written
-        read = stack.enter_context(closing(prefetch(chunked(pages, PAGES_PER_BATCH))))
-        parsed = stack.enter_context(closing(prefetch(map(flow.parse, read))))
+        parsed = stack.enter_context(closing(prefetch(flow.reader.batches(after))))
         batches = stack.enter_context(closing(prefetch(map(flow.look_ahead, parsed))))
         for number, batch in enumerate(batches, start=1):
             progress.limit = context.toga2.list_started(kind.resource)
@@ -80,6 +70,7 @@ def run_reference_flow(kind: Kind[R], context: FlowContext, options: Options) ->
                 listed.add(batch.uuids)
                 flow.note_changes_since(progress.limit, batch)
             flow.write_batch(batch, progress)
+            progress.upto = batch.upto
             if number % BATCHES_PER_CHECKPOINT == 0:
                 run.advance(progress.reached)
             context.progress(f"{kind.flow}: {run.tally.handled} records looked at")
@@ -89,34 +80,19 @@ def run_reference_flow(kind: Kind[R], context: FlowContext, options: Options) ->
     return run.result()
 
 
-@dataclass(frozen=True, slots=True)
-class ReadBatch(Generic[R]):
-    """Some pages, read.
+class ReferenceFlow(Generic[R]):
+    """One run of :func:`run_reference_flow`.
 
     Attributes:
-        uuids: Of all of their records, malformed ones too.
-        records: Each once: of two versions of one record the later one is the one that counts.
-        malformed: What could not be parsed, or not read.
-        planned: What the records' rows should hold, where that can be said already.
-        glimpse: The rows that hold their natural keys, where those were looked up already.
+        reader: Reads the records.
     """
-
-    uuids: Sequence[str]
-    records: Sequence[R]
-    malformed: Sequence[Malformed]
-    planned: Planned
-    glimpse: Glimpse | None = None
-
-
-class ReferenceFlow(Generic[R]):
-    """One run of :func:`run_reference_flow`."""
 
     def __init__(self, kind: Kind[R], context: FlowContext, run: FlowRun) -> None:
         self._kind = kind
         self._context = context
         self._run = run
         self._store = context.togadesk
-        self._parser = RecordParser(kind.model)
+        self.reader = ReferenceReader(kind, context)
         self._ahead = LookAhead(kind, self._store)
         self._waiting: list[Waiting] = []
         self._attempts = 0
@@ -141,7 +117,7 @@ class ReferenceFlow(Generic[R]):
                 # a full run counts the rows of all that is gone
                 self._run.tally.vanished += len(gone)
             self._run.letters.settle([], gone)
-            self.write_batch(self._batch([], self._parser.many(raws), unreadable), Progress())
+            self.write_batch(self.reader.single(raws, unreadable), Progress())
 
     def write_waiting(self) -> None:
         """Write again what waited for something that is there now."""
@@ -154,72 +130,53 @@ class ReferenceFlow(Generic[R]):
             gone = [uuid for uuid, answer in zip(ready, answers, strict=True) if _is_gone(answer)]
             self._context.ledger.set_waiting(kind.flow, gone, [])
             raws = [answer for answer in answers if not isinstance(answer, PipelineError)]
-            self.write_batch(self._batch([], self._parser.many(raws), []), Progress())
-
-    def parse(self, pages: Sequence[Sequence[object]]) -> ReadBatch[R]:
-        """Return what some pages hold."""
-        raws = [raw for page in pages for raw in page]
-        uuids = [uuid for raw in raws if (uuid := uuid_of(raw)) is not None]
-        unreadable = self._complete(raws)
-        return self._batch(uuids, self._parser.many(raws), unreadable)
+            self.write_batch(self.reader.single(raws), Progress())
 
     def look_ahead(self, batch: ReadBatch[R]) -> ReadBatch[R]:
         """Return a batch with the rows that it is going to need."""
         return replace(batch, glimpse=self._ahead.glimpse(batch.records, batch.planned))
 
-    def _batch(
-        self, uuids: list[str], parsed: Parsed[R], unreadable: list[Malformed]
-    ) -> ReadBatch[R]:
-        records = list({record.uuid: record for record in parsed.records}.values())
-        return ReadBatch(
-            uuids,
-            records,
-            [*parsed.malformed, *unreadable],
-            plan(self._kind, self._store, records),
-        )
-
-    def _complete(self, raws: list[object]) -> list[Malformed]:
-        """Read, in place, the records of which the list has only a part where more is needed [A].
-
-        Returns:
-            The ones that cannot be read; they are taken out.
-        """
-        parts = [
-            (uuid_of(raw) or "", raw)
-            for raw in raws
-            if isinstance(raw, dict) and "_updated" in raw and self._kind.is_stub(raw)
-        ]
-        answers = self._context.toga2.fetch_many(
-            self._kind.resource, [uuid for uuid, _ in parts], depth=self._kind.depth
-        )
-        unreadable: list[Malformed] = []
-        for (uuid, part), answer in zip(parts, answers, strict=True):
-            raws.remove(part)
-            if isinstance(answer, PipelineError):
-                updated = updated_of(part)
-                unreadable.append(Malformed(uuid, updated, str(answer), kind=answer.kind))
-            else:
-                # its place in the list is what the watermark goes by: it may have changed since
-                raws.append({**answer, "_updated": part["_updated"]})
-        return unreadable
-
     def write_batch(self, batch: ReadBatch[R], progress: Progress) -> None:
         """Write a batch, and take it into account."""
         seen = self._ahead.rows(batch.glimpse)
-        if seen is not None and self._is_unchanged(batch, seen):
-            self._ahead.wrote_nothing()
-            active = sum(map(self._kind.is_active, batch.records))
-            self._run.tally.add_unwritten(unchanged=active, inactive=len(batch.records) - active)
-            progress.add(record.updated for record in batch.records)
-        else:
-            self._write_batch(batch, seen, progress)
+        self._waiting, self._attempts = [], 0
+        if seen is not None and self._is_plain(batch):
+            if self._is_unchanged(batch, seen):
+                self._ahead.wrote_nothing()
+                active = sum(map(self._kind.is_active, batch.records))
+                inactive = len(batch.records) - active
+                self._run.tally.add_unwritten(unchanged=active, inactive=inactive)
+                progress.add(record.updated for record in batch.records)
+                return
+            if not seen and self._kind.key_is_unique:
+                if self._write_new(batch):
+                    progress.add(record.updated for record in batch.records)
+                    return
+                # it may have written some of them
+                seen = None
+        self._write_batch(batch, seen, progress)
+
+    def _is_plain(self, batch: ReadBatch[R]) -> bool:
+        """Tell whether nothing but rows need be looked at for a batch."""
+        return not (batch.malformed or self._kind.waits or self._run.letters.is_any_known())
 
     def _is_unchanged(self, batch: ReadBatch[R], seen: list[Sequence[Any]]) -> bool:
         """Tell whether plainly nothing of a batch is to be written, as of most of what a run lists."""
-        is_special = batch.malformed or self._kind.waits or self._run.letters.is_any_known()
-        return not is_special and are_unchanged(
-            self._kind, self._store.client_id, batch.records, batch.planned, seen
-        )
+        return are_unchanged(self._kind, self._store.client_id, batch.records, batch.planned, seen)
+
+    def _write_new(self, batch: ReadBatch[R]) -> bool:
+        """Write a batch of which nothing is there yet; False: each is to be looked at by itself."""
+        self._attempts += 1
+        # which of the records it is, is found where each has a net of its own
+        with suppress(PermanentError):
+            rows = write_new(self._kind, self._store, batch.records, batch.planned)
+            if rows is not None:
+                keys = [row[self._kind.key] for row in rows]
+                uuids = [record.uuid for record in batch.records]
+                self._ahead.wrote_new(uuids, keys)
+                self._run.tally.add_created(zip(uuids, map(str, keys), strict=True), len(rows))
+                return True
+        return False
 
     def _write_batch(
         self, batch: ReadBatch[R], seen: list[Sequence[Any]] | None, progress: Progress
@@ -239,7 +196,6 @@ class ReferenceFlow(Generic[R]):
         records = batch.records
         if held:
             records = [record for record in records if record.uuid not in held]
-        self._waiting, self._attempts = [], 0
         outcomes = write_in_nets(
             records,
             partial(self._write, batch.planned, [seen]),

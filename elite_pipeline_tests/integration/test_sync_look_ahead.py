@@ -6,16 +6,18 @@ so must what people do meanwhile.
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
-from elite_pipeline.sync import reference
+from elite_pipeline.sync import reference, reference_reading
 from elite_pipeline.sync.contacts import Contacts
 from elite_pipeline.sync.context import Options
 from elite_pipeline.sync.flows import run_flow
 from elite_pipeline.sync.look_ahead import Glimpse, LookAhead
 from elite_pipeline.sync.results import FlowResult
 from elite_pipeline.toga2.models import Contact
+from elite_pipeline.togadesk import TransientDatabaseError, Tx
 from elite_pipeline_tests.support.helpdesks import ALL_PARAMS
 from elite_pipeline_tests.support.reference_data import (
     add,
@@ -34,7 +36,7 @@ SIZE, BATCHES = 5, 6
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference, "PAGES_PER_BATCH", 1)
+    monkeypatch.setattr(reference_reading, "PAGES_PER_BATCH", 1)
 
 
 def sync(systems: Systems, flow: str = "contacts", *, full: bool = False) -> FlowResult:
@@ -218,6 +220,91 @@ def test_one_who_was_deleted_meanwhile_is_made_anew(
     meanwhile(monkeypatch, lambda: systems.helpdesk.execute("DELETE FROM people"))
     assert sync(systems).created == 1
     assert mirrored(systems, "people", "email") == {uuid: "gone@example.com"}
+
+
+def test_an_address_that_is_typed_while_a_batch_of_new_people_is_on_its_way(
+    systems: Systems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuids = [
+        add_contact(systems, f"p{number}@example.com", seconds=number) for number in range(SIZE)
+    ]
+    meanwhile(monkeypatch, lambda: by_hand(systems, "people", email="p3@example.com"))
+    result = sync(systems)
+    assert (result.adopted, result.failed, systems.reported) == (1, 0, [])
+    # MyISAM has kept what was written before it came to that one
+    assert result.created + result.unchanged == SIZE - 1
+    assert mirrored(systems, "people", "email") == {
+        uuid: f"p{number}@example.com" for number, uuid in enumerate(uuids)
+    }
+
+
+def test_an_address_of_another_client_that_is_typed_meanwhile_spoils_no_other(
+    systems: Systems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuids = [
+        add_contact(systems, f"p{number}@example.com", seconds=number) for number in range(SIZE)
+    ]
+    meanwhile(monkeypatch, lambda: by_hand(systems, "people", 2, email="p0@example.com"))
+    result = sync(systems)
+    assert list(reasons(result)) == uuids[:1]
+    assert set(mirrored(systems, "people", "email")) == {None, *uuids[1:]}
+
+
+def test_a_batch_of_new_people_whose_commit_nobody_heard_of(
+    systems: Systems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert: Callable[..., None] = Tx.insert_columns
+    told: list[int] = []
+
+    def unheard(*arguments: Any) -> None:
+        insert(*arguments)
+        told.append(1)
+        if len(told) == 1:
+            raise TransientDatabaseError("the connection was lost")
+
+    monkeypatch.setattr(Tx, "insert_columns", unheard)
+    uuids = [
+        add_contact(systems, f"p{number}@example.com", seconds=number) for number in range(SIZE)
+    ]
+    result = sync(systems)
+    assert (result.created + result.unchanged, result.failed) == (SIZE, 0)
+    assert mirrored(systems, "people", "email") == {
+        uuid: f"p{number}@example.com" for number, uuid in enumerate(uuids)
+    }
+    assert len(rows(systems, "people", "id")) == SIZE
+
+
+def test_new_people_of_whom_only_the_server_knows_that_two_are_one(systems: Systems) -> None:
+    emails = ["a@example.com", "jos\N{LATIN SMALL LETTER E WITH ACUTE}@example.com"]
+    emails += ["jose@example.com", "b@example.com", "c@example.com"]
+    uuids = [add_contact(systems, email, seconds=place) for place, email in enumerate(emails)]
+    result = sync(systems)
+    assert set(reasons(result)) <= {uuids[2]}
+    assert set(mirrored(systems, "people", "email")) >= {*uuids[:2], *uuids[3:]}
+
+
+def test_one_of_two_new_people_of_one_address_is_refused(systems: Systems) -> None:
+    first = add_contact(systems, "one@example.com", seconds=1)
+    second = add_contact(systems, "ONE@example.com", seconds=2)
+    other = add_contact(systems, "other@example.com", seconds=3)
+    result = sync(systems)
+    assert (result.created, list(reasons(result))) == (2, [second])
+    assert set(mirrored(systems, "people", "email")) == {first, other}
+
+
+def test_new_people_are_told_of_in_detail(systems: Systems) -> None:
+    uuids = [
+        add_contact(systems, f"p{number}@example.com", seconds=number, isActive=number != 2)
+        for number in range(SIZE)
+    ]
+    result = sync(systems)
+    assert [(one.record, one.label, one.action) for one in result.changes] == [
+        (uuid, f"p{number}@example.com", "created") for number, uuid in enumerate(uuids)
+    ]
+    assert (result.created, result.inactive) == (SIZE, 0)
+    passwords = {row["password"] for row in rows(systems, "people", "password")}
+    assert len(passwords) == SIZE
+    assert all(len(password) == 49 and password[0] == "!" for password in passwords)
 
 
 def test_a_group_of_that_name_made_meanwhile_is_adopted(

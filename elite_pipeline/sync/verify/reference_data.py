@@ -12,15 +12,14 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
-from elite_pipeline.iteration import chunked, prefetch
+from elite_pipeline.iteration import prefetch
 from elite_pipeline.sync.contacts import Contacts
 from elite_pipeline.sync.context import FlowContext, Options
-from elite_pipeline.sync.flow_run import FlowRun
 from elite_pipeline.sync.nets import write_in_nets
 from elite_pipeline.sync.predefined_replies import PredefinedReplies
-from elite_pipeline.sync.reference import PAGES_PER_BATCH, ReadBatch, ReferenceFlow
 from elite_pipeline.sync.reference_batch import Batch, Outcome
 from elite_pipeline.sync.reference_kinds import Kind
+from elite_pipeline.sync.reference_reading import ReadBatch, ReferenceReader
 from elite_pipeline.sync.teams import Teams
 from elite_pipeline.sync.units import Units
 from elite_pipeline.sync.verify.due import records_due
@@ -72,18 +71,13 @@ class ReferenceJudge:
         self._kind = KINDS[flow]()
         self._flow = flow
         self._word = _WORDS.get(flow, "predefined reply")
-        run = FlowRun(
-            context, flow=flow, watermark=self._kind.watermark, options=Options(full=True)
-        )
-        self._reader = ReferenceFlow(self._kind, context, run)
+        self._reader = ReferenceReader(self._kind, context)
         self._listed = 0
 
     def judge(self) -> Count:
         """Add what is found, and return how many there are."""
-        context, kind = self._context, self._kind
-        pages = context.toga2.pages(kind.resource, after=self._options.since, depth=kind.depth)
-        chunks = chunked(pages, PAGES_PER_BATCH)
-        with closing(prefetch(map(self._reader.parse, chunks))) as batches:
+        context = self._context
+        with closing(prefetch(self._reader.batches(self._options.since))) as batches:
             for batch in batches:
                 self._judge_batch(batch)
                 self._listed += len(batch.uuids)
