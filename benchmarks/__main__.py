@@ -14,7 +14,6 @@ from rich.console import Console
 from benchmarks.call_log import measure_call_log
 from benchmarks.contacts import measure_contacts
 from benchmarks.dagster_run import measure_dagster_run
-from benchmarks.far import measure_far
 from benchmarks.imports import measure_imports
 from benchmarks.latency import measure_latency
 from benchmarks.memory import measure_memory
@@ -31,7 +30,6 @@ from benchmarks.webhooks import measure_webhooks
 
 WORK = (
     "contacts",
-    "far",
     "tickets",
     "outgoing",
     "selection",
@@ -115,7 +113,6 @@ def main(
                 "contacts": lambda: measure_contacts(
                     here, count=contacts, rounds=rounds, tell=tell, with_dlt=not no_dlt
                 ),
-                "far": lambda: measure_far(here, count=contacts // 5, rounds=rounds, tell=tell),
                 "tickets": lambda: measure_tickets(
                     here, count=tickets, loop_tickets=loop_tickets, rounds=rounds, tell=tell
                 ),

@@ -44,7 +44,7 @@ def prefetch(
     ends after the item that it is at; closing the generator waits for that.
 
     Args:
-        items: What is iterated; a generator is closed in its thread, at the latest when that ends.
+        items: What is iterated.
         ahead: So many items at most wait for the consumer.
         weigh: What an item takes, e.g. bytes.
         most: What waits takes no more than this, unless it is one item alone.
@@ -74,8 +74,6 @@ def prefetch(
             for item in items:
                 if not offer(item):
                     break
-            if isinstance(items, Generator):
-                items.close()
         except BaseException as caught:  # noqa: BLE001 - handed to the consumer, who raises it
             raised = caught
         with changed:

@@ -6,14 +6,19 @@ matching and writing is in ``reference_batch``.
 """
 
 from collections.abc import Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Generic
 
-from elite_pipeline.errors import PermanentError, PermanentHttpError, PipelineError
-from elite_pipeline.iteration import prefetch
+from elite_pipeline.errors import (
+    PermanentHttpError,
+    PipelineError,
+    SystemicError,
+    TransientError,
+)
+from elite_pipeline.iteration import chunked, prefetch
 from elite_pipeline.ledger import Waiting
 from elite_pipeline.sync.context import FlowContext, Options
 from elite_pipeline.sync.flow_run import FlowRun
@@ -27,7 +32,7 @@ from elite_pipeline.sync.reference_batch import (
     write_new,
 )
 from elite_pipeline.sync.reference_kinds import Kind, R
-from elite_pipeline.sync.reference_reading import ReadBatch, ReferenceReader
+from elite_pipeline.sync.reference_reading import PAGES_PER_BATCH, ReadBatch, ReferenceReader
 from elite_pipeline.sync.results import FlowResult
 from elite_pipeline.sync.run_letters import Stumble
 from elite_pipeline.sync.uuid_sets import UuidSet
@@ -60,9 +65,11 @@ def run_reference_flow(kind: Kind[R], context: FlowContext, options: Options) ->
     progress = Progress()
     with ExitStack() as stack:
         listed = stack.enter_context(UuidSet()) if options.full else None
+        pages = context.toga2.pages(kind.resource, after=after, depth=kind.depth)
         # four batches are under way: one is read, one parsed and made into rows, one looked up in the
         # helpdesk, and one is written
-        parsed = stack.enter_context(closing(prefetch(flow.reader.batches(after))))
+        read = stack.enter_context(closing(prefetch(chunked(pages, PAGES_PER_BATCH))))
+        parsed = stack.enter_context(closing(prefetch(map(flow.reader.pages, read))))
         batches = stack.enter_context(closing(prefetch(map(flow.look_ahead, parsed))))
         for number, batch in enumerate(batches, start=1):
             progress.limit = context.toga2.list_started(kind.resource)
@@ -70,7 +77,6 @@ def run_reference_flow(kind: Kind[R], context: FlowContext, options: Options) ->
                 listed.add(batch.uuids)
                 flow.note_changes_since(progress.limit, batch)
             flow.write_batch(batch, progress)
-            progress.upto = batch.upto
             if number % BATCHES_PER_CHECKPOINT == 0:
                 run.advance(progress.reached)
             context.progress(f"{kind.flow}: {run.tally.handled} records looked at")
@@ -167,16 +173,19 @@ class ReferenceFlow(Generic[R]):
     def _write_new(self, batch: ReadBatch[R]) -> bool:
         """Write a batch of which nothing is there yet; False: each is to be looked at by itself."""
         self._attempts += 1
-        # which of the records it is, is found where each has a net of its own
-        with suppress(PermanentError):
+        try:
             rows = write_new(self._kind, self._store, batch.records, batch.planned)
-            if rows is not None:
-                keys = [row[self._kind.key] for row in rows]
-                uuids = [record.uuid for record in batch.records]
-                self._ahead.wrote_new(uuids, keys)
-                self._run.tally.add_created(zip(uuids, map(str, keys), strict=True), len(rows))
-                return True
-        return False
+        except (SystemicError, TransientError):
+            raise
+        except Exception:  # noqa: BLE001 - met again where each record has a net of its own
+            return False
+        if rows is None:
+            return False
+        keys = [row[self._kind.key] for row in rows]
+        uuids = [record.uuid for record in batch.records]
+        self._ahead.wrote_new(uuids, keys)
+        self._run.tally.add_created(zip(uuids, map(str, keys), strict=True), len(rows))
+        return True
 
     def _write_batch(
         self, batch: ReadBatch[R], seen: list[Sequence[Any]] | None, progress: Progress

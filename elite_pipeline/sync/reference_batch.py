@@ -57,9 +57,14 @@ def plan(kind: Kind[R], store: TogadeskStore, records: Sequence[R]) -> Planned:
         except Exception:  # noqa: BLE001, S112 - met again where the record's own net is
             continue
     if failed := texts.finish():
-        planned.update(
-            {uuid: failed[id(row)] for uuid, row in planned.items() if id(row) in failed}
-        )
+        for uuid, row in [*planned.items()]:
+            if (problem := failed.get(id(row))) is None:
+                continue
+            if isinstance(problem, PermanentError):
+                planned[uuid] = problem
+            else:
+                # likewise
+                del planned[uuid]
     return planned
 
 

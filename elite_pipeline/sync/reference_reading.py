@@ -3,19 +3,15 @@
 What does not belong here: what is written of it (``reference``, ``reference_batch``).
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Generic
 
 from elite_pipeline.errors import PipelineError
-from elite_pipeline.iteration import chunked, prefetch
 from elite_pipeline.sync.context import FlowContext
 from elite_pipeline.sync.look_ahead import Glimpse
 from elite_pipeline.sync.reference_batch import Planned, plan
 from elite_pipeline.sync.reference_kinds import Kind, R
-from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import Malformed, Parsed, RecordParser, updated_of, uuid_of
 
 #: Pages that are written together: with 200 records a page, a thousand rows a statement.
@@ -32,7 +28,6 @@ class ReadBatch(Generic[R]):
         malformed: What could not be parsed, or not read.
         planned: What the records' rows should hold, where that can be said already.
         glimpse: The rows that hold their natural keys, where those were looked up already.
-        upto: As ``PagesAtOnce.upto``, when this batch had been read; aware.
     """
 
     uuids: Sequence[str]
@@ -40,7 +35,6 @@ class ReadBatch(Generic[R]):
     malformed: Sequence[Malformed]
     planned: Planned
     glimpse: Glimpse | None = None
-    upto: datetime | None = None
 
 
 class ReferenceReader(Generic[R]):
@@ -55,28 +49,6 @@ class ReferenceReader(Generic[R]):
         self._kind = kind
         self._context = context
         self._parser = RecordParser(kind.model)
-
-    def batches(self, after: datetime | None) -> Iterator[ReadBatch[R]]:
-        """Yield the records changed after an instant; None: all of them.
-
-        Raises:
-            TransientError, PermanentError, SystemicError: As ``Toga2Client.pages_at_once``.
-        """
-        with closing(prefetch(self._chunks(after))) as chunks:
-            for some, upto in chunks:
-                yield replace(self.pages(some), upto=upto)
-
-    def _chunks(
-        self, after: datetime | None
-    ) -> Iterator[tuple[list[list[object]], datetime | None]]:
-        """Yield pages that are written together, and the time before which nothing is missing then."""
-        kind, context = self._kind, self._context
-        pages = context.toga2.pages_at_once(
-            kind.resource, after=after, depth=kind.depth, lag=context.lag
-        )
-        with closing(iter(pages)) as iterated:
-            for some in chunked(iterated, PAGES_PER_BATCH):
-                yield some, wire.parse_time(pages.upto) if pages.upto is not None else None
 
     def pages(self, pages: Sequence[Sequence[object]]) -> ReadBatch[R]:
         """Return what some pages hold."""

@@ -135,25 +135,19 @@ class Progress:
         limit: When the source began to answer this run, by its own clock. What was changed later may
             have neighbours that were committed behind the reader's back: such a record counts for a
             later run, however long this one takes.
-        upto: A time that the source gave, aware; what was changed before it is handled, while of what
-            was changed later some may have been handled before the rest. None: nothing is handled
-            before what is older.
     """
 
     def __init__(self) -> None:
         self.limit: datetime | None = None
-        self.upto: datetime | None = None
         self._reached: datetime | None = None
 
     @property
     def reached(self) -> datetime | None:
         """The newest time up to which everything is handled; None: nothing is."""
-        if self._reached is None or self.upto is None:
-            return self._reached
-        return min(self._reached, self.upto)
+        return self._reached
 
     def add(self, handled: Iterable[datetime]) -> None:
-        """Take in the times of one batch."""
+        """Take in the times of one batch, which stands behind all batches before it."""
         moments = [*handled]
         newest = max(moments, default=None)
         if newest is not None and self.limit is not None and newest > self.limit:

@@ -9,7 +9,7 @@ What does not belong here: the single request (``calls``), and how anything is s
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import BinaryIO, Self, TypeVar
 
@@ -20,8 +20,7 @@ from elite_pipeline.toga2.calls import Calls, in_address
 from elite_pipeline.toga2.file_bodies import FileContent, decode_file
 from elite_pipeline.toga2.jobs import Workers
 from elite_pipeline.toga2.models import Parameter, RecordParser, updated_of, uuid_of
-from elite_pipeline.toga2.pages_at_once import AT_ONCE, PagesAtOnce
-from elite_pipeline.toga2.paging import PageStream, iterate_pages
+from elite_pipeline.toga2.paging import iterate_pages
 from elite_pipeline.toga2.planned_calls import PlannedCalls
 from elite_pipeline.transport import Transport
 
@@ -65,7 +64,6 @@ class Toga2Client:
             page_size=page_size,
         )
         self._page_size = page_size
-        self._max_in_flight = max_in_flight
         self._workers = Workers(max_in_flight)
 
     def planning(self, planner: Planner) -> Self:
@@ -117,41 +115,6 @@ class Toga2Client:
             after=wire.format_time(after) if after is not None else None,
             page_size=self._page_size,
             name=resource.route,
-        )
-
-    def pages_at_once(
-        self,
-        resource: wire.Resource,
-        *,
-        after: datetime | None = None,
-        depth: int = 1,
-        lag: timedelta,
-    ) -> PagesAtOnce:
-        """Return the records changed after an instant, unparsed; of a long list several pages at once.
-
-        In no particular order then; whatever is changed meanwhile comes last.
-
-        Args:
-            resource: What to list.
-            after: Aware; None lists everything.
-            depth: Levels of relations to ask for; a list may or may not honour it [A].
-            lag: How far the clocks of TOGA 2's answers and of its records may be apart.
-
-        Raises:
-            TransientError, PermanentError, SystemicError: While it is iterated, as :meth:`pages`.
-        """
-        self._calls.list_started.pop(resource.route, None)
-        fetch = partial(self._calls.page, resource, depth, is_timed=True)
-
-        def ends() -> str | None:
-            started = self.list_started(resource)
-            return wire.format_time(started - lag) if started is not None else None
-
-        return PagesAtOnce(
-            partial(PageStream, fetch, page_size=self._page_size, name=resource.route),
-            after=wire.format_time(after) if after is not None else None,
-            ends=ends,
-            at_once=min(AT_ONCE, self._max_in_flight),
         )
 
     def oldest_after(

@@ -8,8 +8,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Protocol, cast
 
-from elite_pipeline.errors import PermanentError
-
 
 class Fitter(Protocol):
     """What fits texts to columns; a ``TogadeskStore`` does."""
@@ -64,13 +62,14 @@ class FittedTogether:
         self._rows[table].append(row)
         return cast("dict[str, object]", row)
 
-    def finish(self) -> dict[int, PermanentError]:
+    def finish(self) -> dict[int, Exception]:
         """Fit the rows that were taken.
 
         Returns:
-            What is wrong with those of which a text does not fit: ``id`` of the row -> the error.
+            What is wrong with those of which a text could not be fitted: ``id`` of the row -> the error,
+            a PermanentError where it does not fit.
         """
-        failed: dict[int, PermanentError] = {}
+        failed: dict[int, Exception] = {}
         for table, rows in self._rows.items():
             for column in rows[0]:
                 texts = [row[column] for row in rows]
@@ -78,7 +77,7 @@ class FittedTogether:
                     row = rows[place]
                     try:
                         row[column] = self._columns.fit(table, column, texts[place])
-                    except PermanentError as error:
+                    except Exception as error:  # noqa: BLE001 - of this row alone, and handed on
                         # of several columns the first one counts, as where each is fitted by itself
                         failed.setdefault(id(row), error)
         return failed

@@ -13,7 +13,7 @@ import pytest
 from elite_pipeline import locks
 from elite_pipeline.errors import TransientError
 from elite_pipeline.locks import LockHeldError
-from elite_pipeline.sync import flows, reference_reading
+from elite_pipeline.sync import flows, reference
 from elite_pipeline.sync.context import Options
 from elite_pipeline.sync.flows import holding, run_flow
 from elite_pipeline_tests.support.helpdesks import ALL_PARAMS, SERVER_PARAMS, Helpdesk
@@ -130,7 +130,7 @@ def test_a_run_whose_lock_was_lost_stops_at_its_next_batch(
     systems: Systems, helpdesk: Helpdesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(reference_reading, "PAGES_PER_BATCH", 1)
+    monkeypatch.setattr(reference, "PAGES_PER_BATCH", 1)
     for number in range(3):
         Desk(systems).contact(f"{number}@example.com")
     server = helpdesk.server

@@ -5,19 +5,19 @@ so must what people do meanwhile.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from elite_pipeline.sync import reference, reference_reading
+from elite_pipeline.sync import reference
 from elite_pipeline.sync.contacts import Contacts
 from elite_pipeline.sync.context import Options
 from elite_pipeline.sync.flows import run_flow
 from elite_pipeline.sync.look_ahead import Glimpse, LookAhead
 from elite_pipeline.sync.results import FlowResult
 from elite_pipeline.toga2.models import Contact
-from elite_pipeline.togadesk import TransientDatabaseError, Tx
+from elite_pipeline.togadesk import TogadeskStore, TransientDatabaseError, Tx
 from elite_pipeline_tests.support.helpdesks import ALL_PARAMS
 from elite_pipeline_tests.support.reference_data import (
     add,
@@ -36,7 +36,7 @@ SIZE, BATCHES = 5, 6
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference_reading, "PAGES_PER_BATCH", 1)
+    monkeypatch.setattr(reference, "PAGES_PER_BATCH", 1)
 
 
 def sync(systems: Systems, flow: str = "contacts", *, full: bool = False) -> FlowResult:
@@ -283,6 +283,45 @@ def test_new_people_of_whom_only_the_server_knows_that_two_are_one(systems: Syst
     assert set(mirrored(systems, "people", "email")) >= {*uuids[:2], *uuids[3:]}
 
 
+def test_a_defect_met_while_new_people_are_written_is_one_records(
+    systems: Systems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert: Callable[..., None] = Tx.insert_columns
+
+    def with_a_defect(tx: Tx, table: str, columns: Mapping[str, Sequence[object]]) -> None:
+        if "p2@example.com" in columns["email"]:
+            raise TypeError("a defect")
+        insert(tx, table, columns)
+
+    monkeypatch.setattr(Tx, "insert_columns", with_a_defect)
+    uuids = [
+        add_contact(systems, f"p{number}@example.com", seconds=number) for number in range(SIZE)
+    ]
+    result = sync(systems)
+    assert (result.created, list(reasons(result))) == (SIZE - 1, [uuids[2]])
+
+
+def test_a_defect_met_while_texts_are_fitted_is_one_records(
+    systems: Systems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit: Callable[..., str] = TogadeskStore.fit
+
+    def with_a_defect(store: TogadeskStore, table: str, column: str, value: str) -> str:
+        if value == "Bo\N{LATIN SMALL LETTER O WITH DIAERESIS}m":
+            raise TypeError("a defect")
+        return fit(store, table, column, value)
+
+    monkeypatch.setattr(TogadeskStore, "fit", with_a_defect)
+    monkeypatch.setattr(TogadeskStore, "fit_row", lambda *_: 1 / 0)
+    broken = add_contact(
+        systems, "a@example.com", seconds=1, title="Bo\N{LATIN SMALL LETTER O WITH DIAERESIS}m"
+    )
+    other = add_contact(systems, "b@example.com", seconds=2)
+    result = sync(systems)
+    assert (result.created, list(reasons(result))) == (1, [broken])
+    assert set(mirrored(systems, "people", "email")) == {other}
+
+
 def test_one_of_two_new_people_of_one_address_is_refused(systems: Systems) -> None:
     first = add_contact(systems, "one@example.com", seconds=1)
     second = add_contact(systems, "ONE@example.com", seconds=2)
@@ -326,4 +365,25 @@ def test_what_was_seen_long_ago_is_read_again(
         ahead: LookAhead[Contact] = LookAhead(Contacts(), store, clock=lambda: now[0])
         glimpse = Glimpse([], frozenset({"a@example.com"}), after=0, taken=now[0])
         now[0] += seconds
+        assert (ahead.rows(glimpse) is not None) is is_believed
+
+
+@pytest.mark.parametrize("helpdesk", ALL_PARAMS[:1], indirect=True)
+@pytest.mark.parametrize(
+    ("uuids", "keys", "is_believed"),
+    [
+        (["u1"], ["b@example.com"], True),
+        (["u1"], [" A@Example.com"], False),
+        (["U7"], ["b@example.com"], False),
+        ([], [], True),
+    ],
+)
+def test_what_new_people_were_written_as_since_it_was_seen_counts(
+    systems: Systems, uuids: list[str], keys: list[str], is_believed: bool
+) -> None:
+    with systems.helpdesk.store() as store:
+        ahead: LookAhead[Contact] = LookAhead(Contacts(), store, clock=lambda: 1.0)
+        seen: list[Sequence[object]] = [(1, 1, "u7", "Name", "c@example.com", "", "", "user")]
+        glimpse = Glimpse(seen, frozenset({"a@example.com"}), after=0, taken=1.0)
+        ahead.wrote_new(uuids, keys)
         assert (ahead.rows(glimpse) is not None) is is_believed

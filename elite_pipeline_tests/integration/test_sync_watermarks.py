@@ -9,12 +9,12 @@ import pytest
 from elite_pipeline.clients import Client
 from elite_pipeline.errors import ConfigurationError, SystemicError, TransientError
 from elite_pipeline.sandbox.toga2 import Drop, MalformedRecord, RequestInfo, Shift, Status
-from elite_pipeline.sync import reference, reference_reading, watermarks
+from elite_pipeline.sync import reference, watermarks
 from elite_pipeline.sync.context import Options
 from elite_pipeline.sync.flows import run_flow
 from elite_pipeline.sync.results import FlowResult
 from elite_pipeline.sync.watermarks import BEGINNING
-from elite_pipeline.toga2 import pages_at_once, wire
+from elite_pipeline.toga2 import wire
 from elite_pipeline_tests.support.helpdesks import ALL_PARAMS
 from elite_pipeline_tests.support.reference_data import (
     add_contact,
@@ -224,7 +224,7 @@ class TestFailures:
     def test_a_failure_on_the_seam_of_two_batches_is_passed_and_recorded(
         self, systems: Systems, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(reference_reading, "PAGES_PER_BATCH", 1)
+        monkeypatch.setattr(reference, "PAGES_PER_BATCH", 1)
         monkeypatch.setattr(reference, "BATCHES_PER_CHECKPOINT", 1)
         uuids = [
             add_contact(systems, f"p{number}@example.com" if number != 6 else None, seconds=number)
@@ -251,7 +251,7 @@ class TestFailures:
         fault: Status | Drop,
         error: type[Exception],
     ) -> None:
-        monkeypatch.setattr(reference_reading, "PAGES_PER_BATCH", 1)
+        monkeypatch.setattr(reference, "PAGES_PER_BATCH", 1)
         monkeypatch.setattr(reference, "BATCHES_PER_CHECKPOINT", 2)
         bulk_contacts(systems, range(60))
         rule = systems.toga2.faults.add(fault, route="/contacts", skip=4, times=None)
@@ -266,34 +266,6 @@ class TestFailures:
         assert sync(systems, 10).failed == 0
         assert len(emails(systems)) == 60
         assert stored(systems) == [text(at(59))]
-
-    @pytest.mark.parametrize("skip", [2, 5, 9, 13, 20])
-    def test_a_run_that_reads_in_several_places_and_dies(
-        self, systems: Systems, monkeypatch: pytest.MonkeyPatch, skip: int
-    ) -> None:
-        monkeypatch.setattr(reference_reading, "PAGES_PER_BATCH", 1)
-        monkeypatch.setattr(reference, "BATCHES_PER_CHECKPOINT", 1)
-        monkeypatch.setattr(pages_at_once, "LONG", 1)
-        monkeypatch.setattr(pages_at_once, "SLOW", -1.0)
-        monkeypatch.setattr(pages_at_once, "_SHORTEST", timedelta(seconds=2))
-        bulk_contacts(systems, range(120))
-        rule = systems.toga2.faults.add(Status(503), route="/contacts", skip=skip, times=None)
-        with pytest.raises(TransientError):
-            sync(systems, 5)
-        there = {int(email[6:].split("@")[0]) for email in emails(systems)}
-        # whatever it passed, in whichever order it came, is there
-        passed = {
-            number
-            for number in range(120)
-            for value in stored(systems)
-            if text(at(number)) <= value
-        }
-        assert passed <= there
-        systems.toga2.faults.remove(rule.id)
-        assert sync(systems, 5).failed == 0
-        assert len(emails(systems)) == 120
-        assert stored(systems) == [text(at(119))]
-        assert counts(sync(systems, 5, full=True)) == {"unchanged": 120}
 
     def test_a_run_that_dies_before_its_first_checkpoint_leaves_it_where_it_was(
         self, systems: Systems

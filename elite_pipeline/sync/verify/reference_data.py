@@ -12,14 +12,14 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
-from elite_pipeline.iteration import prefetch
+from elite_pipeline.iteration import chunked, prefetch
 from elite_pipeline.sync.contacts import Contacts
 from elite_pipeline.sync.context import FlowContext, Options
 from elite_pipeline.sync.nets import write_in_nets
 from elite_pipeline.sync.predefined_replies import PredefinedReplies
 from elite_pipeline.sync.reference_batch import Batch, Outcome
 from elite_pipeline.sync.reference_kinds import Kind
-from elite_pipeline.sync.reference_reading import ReadBatch, ReferenceReader
+from elite_pipeline.sync.reference_reading import PAGES_PER_BATCH, ReadBatch, ReferenceReader
 from elite_pipeline.sync.teams import Teams
 from elite_pipeline.sync.units import Units
 from elite_pipeline.sync.verify.due import records_due
@@ -76,8 +76,10 @@ class ReferenceJudge:
 
     def judge(self) -> Count:
         """Add what is found, and return how many there are."""
-        context = self._context
-        with closing(prefetch(self._reader.batches(self._options.since))) as batches:
+        context, kind = self._context, self._kind
+        pages = context.toga2.pages(kind.resource, after=self._options.since, depth=kind.depth)
+        chunks = chunked(pages, PAGES_PER_BATCH)
+        with closing(prefetch(map(self._reader.pages, chunks))) as batches:
             for batch in batches:
                 self._judge_batch(batch)
                 self._listed += len(batch.uuids)
