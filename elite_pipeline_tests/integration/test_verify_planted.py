@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from elite_pipeline_tests.support.dry_runs import everything
 from elite_pipeline_tests.support.note_files import attach
 from elite_pipeline_tests.support.planting import LAST, NOBODY, Pair
 from elite_pipeline_tests.support.systems import Systems
@@ -409,7 +410,10 @@ def test_what_is_planted_is_found_and_nothing_else(systems: Systems, tmp_path: P
     for name, (change, wanted) in PLANTS.items():
         pair.put_back()
         change(pair)
+        before = everything(systems)
         verification, findings = verified(systems)
+        if everything(systems) != before:
+            wrong.append(f"{name}: something was written")
         found = sorted((one.flow, one.kind, str(one.reason), *one.fields) for one in findings)
         if found != wanted:
             wrong.append(f"{name}: {found} instead of {wanted}\n{said(findings)}")
