@@ -5,6 +5,7 @@ each in a net of its own. What a record's row looks like is for its kind to say 
 matching and writing is in ``reference_batch``.
 """
 
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -13,6 +14,7 @@ from functools import partial
 from typing import Any, Generic
 
 from elite_pipeline.errors import (
+    PermanentError,
     PermanentHttpError,
     PipelineError,
     SystemicError,
@@ -40,6 +42,8 @@ from elite_pipeline.sync.watermarks import Progress
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.models import NAMELESS, Malformed
 from elite_pipeline.togadesk import Tx
+
+logger = logging.getLogger(__name__)
 
 #: Batches after which a long run stores the watermark, so that a run that dies does not start over.
 BATCHES_PER_CHECKPOINT = 10
@@ -177,7 +181,12 @@ class ReferenceFlow(Generic[R]):
             rows = write_new(self._kind, self._store, batch.records, batch.planned)
         except (SystemicError, TransientError):
             raise
-        except Exception:  # noqa: BLE001 - met again where each record has a net of its own
+        except PermanentError:
+            # of one of them: which one is found where each has a net of its own
+            return False
+        except Exception:
+            # a defect of ours: the careful path may not meet it, and the trace must be seen
+            logger.exception("an unforeseen error in new records; each is tried by itself")
             return False
         if rows is None:
             return False

@@ -63,7 +63,7 @@ def plan(kind: Kind[R], store: TogadeskStore, records: Sequence[R]) -> Planned:
             if isinstance(problem, PermanentError):
                 planned[uuid] = problem
             else:
-                # likewise
+                # met again where the record's own net is
                 del planned[uuid]
     return planned
 

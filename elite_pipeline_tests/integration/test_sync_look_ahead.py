@@ -284,7 +284,7 @@ def test_new_people_of_whom_only_the_server_knows_that_two_are_one(systems: Syst
 
 
 def test_a_defect_met_while_new_people_are_written_is_one_records(
-    systems: Systems, monkeypatch: pytest.MonkeyPatch
+    systems: Systems, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     insert: Callable[..., None] = Tx.insert_columns
 
@@ -299,6 +299,7 @@ def test_a_defect_met_while_new_people_are_written_is_one_records(
     ]
     result = sync(systems)
     assert (result.created, list(reasons(result))) == (SIZE - 1, [uuids[2]])
+    assert "an unforeseen error in new records" in caplog.text
 
 
 def test_a_defect_met_while_texts_are_fitted_is_one_records(
