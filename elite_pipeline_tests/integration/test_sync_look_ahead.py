@@ -325,7 +325,7 @@ def test_a_defect_met_while_texts_are_fitted_is_one_records(
 
 @pytest.mark.parametrize("helpdesk", ALL_PARAMS[:1], indirect=True)
 def test_columns_of_new_rows_do_not_say_whose_they_are(systems: Systems) -> None:
-    columns = {"email": ["a@example.com"], "clientid": [2]}
+    columns: dict[str, list[object]] = {"email": ["a@example.com"], "clientid": [2]}
     with systems.helpdesk.store() as store, pytest.raises(ValueError, match="Whose a row is"):
         store.run(lambda tx: tx.insert_columns("people", columns))
     assert rows(systems, "people", "id") == []
