@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from elite_pipeline.clients import Client
 from elite_pipeline.ledger import DeadLetter, Waiting
+from elite_pipeline.sync.descriptions import description_among, read_first_replies
 from elite_pipeline.sync.file_rows import hide_described_files
 from elite_pipeline.sync.outgoing_rows import STATES
 from elite_pipeline.sync.own_keys import OwnKey
@@ -276,7 +277,7 @@ def _leave_descriptions(
     rows: Mapping[str, Row],
     there: Mapping[bool, Mapping[str, Row]],
 ) -> None:
-    """Take out descriptions that the helpdesk has, as first replies that do not know it yet."""
+    """Take out descriptions that the helpdesk has, as replies that do not know it yet."""
     asked = {
         entry.ticket_id: entry
         for entry in pending
@@ -286,9 +287,14 @@ def _leave_descriptions(
     }
     if not asked:
         return
-    firsts = tx.first_ids("tickets_replies", asked)
+    firsts = read_first_replies(tx, asked)
+    candidates = [
+        id_
+        for ticket, some in firsts.items()
+        if (id_ := description_among(some, asked[ticket].uuid)) is not None
+    ]
     columns = ["id", "ticketid", "message", "referenceId"]
-    for row in tx.select("tickets_replies", columns, in_=("id", sorted(firsts.values()))):
+    for row in tx.select("tickets_replies", columns, in_=("id", candidates)):
         entry = asked[row.ticketid]
         bundle = entry.outcome.bundle
         described = [message for message in entry.messages if message.is_description]

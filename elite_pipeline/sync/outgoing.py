@@ -183,8 +183,8 @@ class _Outgoing:
         if young:
             cut = ticket.messages[young[0] :]
             del ticket.messages[young[0] :]
-            lacks_description = any(message.key.id == ticket.first_reply for message in cut)
-            if is_new and lacks_description:
+            if is_new and any(message.key == ticket.first_unsent for message in cut):
+                # which is its description
                 ticket.messages.clear()
         return ticket
 
@@ -207,7 +207,8 @@ class _Outgoing:
             self._client, self._context.toga2, self._routes, relations, self._files
         )
         known = self._known_by_key([ticket for ticket in tickets if not ticket.row.referenceId])
-        notes = self._notes_by_key([ticket for ticket in tickets if _may_have_notes(ticket, known)])
+        uuids = {one.row.id: one.row.referenceId or known.get(one.row.id) for one in tickets}
+        notes = self._notes_by_key([one for one in tickets if uuids[one.row.id]], uuids)
         sents: list[Sent] = []
 
         def send(ticket: OutgoingTicket) -> None:
@@ -249,7 +250,9 @@ class _Outgoing:
                 found.setdefault(key.id, uuid)
         return found
 
-    def _notes_by_key(self, tickets: Sequence[OutgoingTicket]) -> dict[OwnKey, str]:
+    def _notes_by_key(
+        self, tickets: Sequence[OutgoingTicket], uuids: Mapping[int, str | None]
+    ) -> dict[OwnKey, str]:
         """Return key -> uuid of the notes that an earlier run made and did not write back.
 
         Under whichever ticket they are: people may have moved them since.
@@ -261,7 +264,8 @@ class _Outgoing:
             for message in ticket.messages
             if message.reference is None
         ]
-        keys += [OwnKey("files", one.first_reply) for one in tickets if one.first_reply is not None]
+        descriptions = (ticket.description_key(uuids[ticket.row.id]) for ticket in tickets)
+        keys += [OwnKey("files", key.id) for key in descriptions if key is not None]
         found: dict[OwnKey, str] = {}
         for some in chunked(keys, KEYS_PER_CALL):
             wanted = ",".join(map(str, some))
@@ -319,10 +323,6 @@ class _Outgoing:
         # what has vanished from the helpdesk, too
         handled = [entity for id_ in newest if (entity := entity_of(id_)) in letters]
         self._run.letters.settle(stumbles, handled, untried)
-
-
-def _may_have_notes(ticket: OutgoingTicket, known: Mapping[int, str]) -> bool:
-    return bool(ticket.row.referenceId) or ticket.row.id in known
 
 
 def _change(sent: Sent) -> Change:

@@ -6,7 +6,7 @@ What does not belong here: sending it (``outgoing_sender``), which words stand f
 
 from elite_pipeline.clients import Client
 from elite_pipeline.sync.outgoing_rows import STATES, OutgoingMessage, OutgoingTicket, Relations
-from elite_pipeline.sync.own_keys import OwnKey, ticket_field
+from elite_pipeline.sync.own_keys import ticket_field
 from elite_pipeline.sync.signatures import signature, without_signature
 from elite_pipeline.sync.ticket_states import back
 
@@ -30,7 +30,7 @@ class TicketFields:
     def new(self, ticket: OutgoingTicket) -> dict[str, object]:
         """Return what a ticket is made with; its first reply is its description [S]."""
         row, known = ticket.row, self._relations
-        first = first_message(ticket)
+        first = ticket.description(None)
         references = {
             "contact": known.contacts.get(row.userid),
             "ticketTeam": known.teams.get(row.groupid),
@@ -78,11 +78,3 @@ class TicketFields:
             else (client.priority_map, client.toga2.priority_map)
         )
         return back(what, value, mapping=mapping, own=own, current=current)
-
-
-def first_message(ticket: OutgoingTicket) -> OutgoingMessage | None:
-    """Return the ticket's first reply, if it has not been sent: it is its description [S]."""
-    if ticket.first_reply is None:
-        return None
-    key = OwnKey("reply", ticket.first_reply)
-    return next((message for message in ticket.messages if message.key == key), None)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 
+from elite_pipeline.sync.descriptions import description_among, read_first_replies
 from elite_pipeline.sync.file_rows import find_rows, untagged_name
 from elite_pipeline.sync.own_keys import KeyKind, OwnKey
 from elite_pipeline.sync.ticket_outcomes import FileTarget
@@ -88,7 +89,7 @@ class OutgoingTicket:
     Attributes:
         row: Of ``tickets``, with :data:`TICKET_COLUMNS`.
         messages: In the order of time.
-        first_reply: Id of its first reply, which is its description; None: it has no reply.
+        first_replies: Up to the first that has not been sent; one of them is its description.
         is_young: Something of it was written only just now, and is left for the next run.
         owes_states: Its status or priority could not be sent with what moved it.
         stray_files: Files that are to be tried again, and whose message cannot be found now: a run that
@@ -97,7 +98,7 @@ class OutgoingTicket:
 
     row: Row
     messages: list[OutgoingMessage] = field(default_factory=list)
-    first_reply: int | None = None
+    first_replies: Sequence[Row] = ()
     is_young: bool = False
     owes_states: bool = False
     stray_files: list[int] = field(default_factory=list)
@@ -123,6 +124,26 @@ class OutgoingTicket:
         if self.messages or (self.owes_states and self.row.referenceId):
             return True
         return not self.row.referenceId and not self.is_young
+
+    @property
+    def first_unsent(self) -> OwnKey | None:
+        """Key of the first reply that has not been sent."""
+        last = self.first_replies[-1] if self.first_replies else None
+        return OwnKey("reply", last.id) if last is not None and not last.referenceId else None
+
+    def description_key(self, uuid: str | None) -> OwnKey | None:
+        """Return the key of the reply that may be its description [S]; None: it has none.
+
+        Args:
+            uuid: What TOGA 2 calls the ticket; None: it does not have it yet.
+        """
+        id_ = description_among(self.first_replies, uuid)
+        return OwnKey("reply", id_) if id_ is not None else None
+
+    def description(self, uuid: str | None) -> OutgoingMessage | None:
+        """Return that reply where it, or a file of it, is to be sent; arguments likewise."""
+        key = self.description_key(uuid)
+        return next((message for message in self.messages if message.key == key), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +200,9 @@ def read_tickets(
     waiting = [ticket for ticket in tickets.values() if ticket.has_something]
     for ticket in waiting:
         ticket.messages = _in_order(ticket.messages, instants_of)
-    firsts = tx.first_ids("tickets_replies", [ticket.row.id for ticket in waiting])
+    firsts = read_first_replies(tx, [ticket.row.id for ticket in waiting])
     for ticket in waiting:
-        ticket.first_reply = firsts.get(ticket.row.id)
+        ticket.first_replies = firsts.get(ticket.row.id, ())
     _read_files(tx, waiting)
     return list(tickets.values())
 

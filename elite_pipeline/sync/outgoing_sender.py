@@ -21,7 +21,7 @@ from elite_pipeline.errors import (
     SystemicError,
     TransientError,
 )
-from elite_pipeline.sync.outgoing_fields import TicketFields, first_message
+from elite_pipeline.sync.outgoing_fields import TicketFields
 from elite_pipeline.sync.outgoing_files import FileSender
 from elite_pipeline.sync.outgoing_messages import MessageSender, Remote
 from elite_pipeline.sync.outgoing_outcomes import Held, Sent, late_files
@@ -106,7 +106,7 @@ class TicketSender:
         except PipelineError as error:
             sent.failures.append((name, error))
             return sent
-        for message in self._unsent(sent, remote):
+        for message in self._unsent(sent, remote, notes):
             if message.record in held:
                 sent.untried.append(message.record)
                 if message.record in held.passing:
@@ -183,11 +183,14 @@ class TicketSender:
 
     # Its messages
 
-    def _unsent(self, sent: Sent, remote: Remote) -> list[OutgoingMessage]:
+    def _unsent(
+        self, sent: Sent, remote: Remote, notes: Mapping[OwnKey, str]
+    ) -> list[OutgoingMessage]:
         """Return the messages; of a description only the files are left to be sent."""
         ticket = sent.ticket
-        first = first_message(ticket)
-        if first is None or not self._is_description(ticket, first, remote):
+        first = ticket.description(None if sent.is_new else sent.uuid)
+        is_note = first is not None and (first.key in remote.notes or first.key in notes)
+        if first is None or is_note or not self._is_description(sent, first, remote):
             if sent.uuid and ticket.row.referenceId != sent.uuid:
                 sent.references.append(("tickets", ticket.row.id, sent.uuid))
             return ticket.messages
@@ -200,17 +203,17 @@ class TicketSender:
             sent.references.append(("tickets", ticket.row.id, sent.uuid))
         return [message for message in ticket.messages if message is not first or first.files]
 
-    def _is_description(
-        self, ticket: OutgoingTicket, first: OutgoingMessage, remote: Remote
-    ) -> bool:
-        """Tell whether the first reply is what TOGA 2 has as the description.
+    def _is_description(self, sent: Sent, first: OutgoingMessage, remote: Remote) -> bool:
+        """Tell whether what may be the description is what TOGA 2 has as such.
 
         A ticket without any reply is made with none; the first reply that comes later is a note.
         """
+        ticket = sent.ticket
         if own_key(remote.raw, self._ticket_field) != ticket.key:
             return False
         if first.reference is not None:
-            return bool(first.reference == ticket.row.referenceId)
+            # a file of it is late
+            return first.reference.lower() == sent.uuid.lower()
         description = remote.raw.get("description")
         return description == self._fields.described(ticket, first) or (
             # it was made by a run that was cut off, and has been edited since

@@ -7,7 +7,7 @@ is begun as one that only reads. What was written is found by the reads that com
 What does not belong here: where that is kept (``overlay``), and what is done with a plan (``planning``).
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import partial
@@ -332,15 +332,6 @@ class PlannedTx(Tx):
             .limit(most - len(there))
         )
         return there + [(row[0], row[1]) for row in self._overlay.rows(query)]
-
-    def first_ids(self, table: str, ticket_ids: Collection[int]) -> dict[int, int]:
-        """Return the lowest id of a table's rows under each ticket that has any."""
-        if not self._overlay.is_touched(table):
-            return super().first_ids(table, ticket_ids)
-        found: dict[int, int] = {}
-        for row in self.select(table, ["id", "ticketid"], in_=("ticketid", sorted(ticket_ids))):
-            found.setdefault(row.ticketid, row.id)
-        return found
 
     def changed_tickets(
         self, departments: Sequence[int], after: datetime | None, *, is_far: bool = False

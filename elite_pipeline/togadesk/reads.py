@@ -199,20 +199,6 @@ class Reads:
             return sa.func.datetime("now")
         return sa.func.utc_timestamp()
 
-    def first_ids(self, table: str, ticket_ids: Collection[int]) -> dict[int, int]:
-        """Return the lowest id of a table's rows under each ticket that has any."""
-        declared = self._table(table)
-        query = sa.select(declared.c.ticketid, sa.func.min(declared.c.id)).group_by(
-            declared.c.ticketid
-        )
-        return {
-            ticket: first
-            for some in in_chunks(sorted(ticket_ids))
-            for ticket, first in self._sender.read(
-                query.where(declared.c.ticketid.in_(some)), table
-            )
-        }
-
     def changed_tickets(
         self, departments: Sequence[int], after: datetime | None, *, is_far: bool = False
     ) -> changed_tickets.ChangedTickets:

@@ -369,6 +369,29 @@ class TestCutOff:
         assert typist.notes() == [(True, "<p>Later</p>")]
         assert_quiet(typist)
 
+    @pytest.mark.parametrize("back_first", [True, False])
+    def test_what_went_as_a_note_is_not_taken_for_a_description_that_was_added(
+        self, typist: Typist, desk: Desk, back_first: bool
+    ) -> None:
+        id_, reply = typist.ticket()
+        typist.systems.helpdesk.execute("DELETE FROM tickets_replies WHERE id = :a", reply)
+        typist.reply(id_, "<p>Later</p>")
+        typist.systems.helpdesk.execute("UPDATE tickets_replies SET referenceId = 'elsewhere'")
+        typist.send()
+        typist.systems.helpdesk.execute("UPDATE tickets_replies SET referenceId = NULL")
+        typist.send(full=True)
+        self.forget(typist.systems)
+        (made,) = typist.made()
+        assert (made["description"], typist.notes()) == ("", [(True, "<p>Later</p>")])
+        desk.change(desk.tickets_route, made["uuid"], 300, description="<p>It hums</p>")
+        if back_first:
+            typist.systems.sync("toga2_to_togadesk")
+        typist.send(full=True)
+        typist.systems.sync("toga2_to_togadesk")
+        assert typist.notes() == [(True, "<p>Later</p>")]
+        assert [row[2] for row in desk.replies()] == ["<p>Later</p>", "<p>It hums</p>"]
+        assert_quiet(typist)
+
 
 @ONE_KIND
 def test_repair_orders_have_the_same_way(typist: Typist, integration_type: str) -> None:

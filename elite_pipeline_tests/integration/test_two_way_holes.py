@@ -8,6 +8,7 @@ import pytest
 
 from elite_pipeline.sandbox.toga2 import Status
 from elite_pipeline.sync import ticket_batch
+from elite_pipeline.sync.outgoing_messages import FILES_TEXT
 from elite_pipeline.sync.wanted_files import private_tag
 from elite_pipeline.toga2.client import Toga2Client
 from elite_pipeline_tests.integration.test_outgoing import assert_quiet
@@ -114,6 +115,76 @@ class TestChangedBeforeItIsWrittenBack:
         )
         assert rows == [(2,)]
         assert len(shown(typist.systems)) == len(there(typist)) == 1
+        assert_quiet(typist)
+
+
+@ONE_KIND
+class TestMovedBeforeTheDescriptionIsWrittenBack:
+    """A run was cut off, and people move an older note under the ticket that it has made."""
+
+    @pytest.fixture(params=["written there", "written here"])
+    def moved(self, request: pytest.FixtureRequest, typist: Typist, desk: Desk) -> str:
+        """Have an older note in both systems; return its text."""
+        if request.param == "written there":
+            desk.note(desk.ticket("Older"), "<p>Moved</p>")
+            bring(typist.systems)
+        else:
+            id_, _ = typist.ticket("Older")
+            typist.reply(id_, "<p>Moved</p>")
+            typist.send()
+        return "<p>Moved</p>"
+
+    @pytest.mark.parametrize(
+        ("forgotten", "has_file"),
+        [
+            pytest.param(("tickets", "tickets_replies"), False, id="cut-off"),
+            pytest.param(("tickets", "tickets_replies"), True, id="cut-off-with-a-file"),
+            # its file did not come through, so the ticket alone knows its name
+            pytest.param(("tickets_replies",), True, id="file-failed"),
+        ],
+    )
+    @pytest.mark.parametrize("steps", ["in", "in in", "in out in", "out in in"])
+    @pytest.mark.parametrize("edited", [True, False], ids=["edited", "not-edited"])
+    def test_nothing_is_doubled(
+        self,
+        typist: Typist,
+        desk: Desk,
+        moved: str,
+        forgotten: tuple[str, ...],
+        has_file: bool,
+        steps: str,
+        edited: bool,
+    ) -> None:
+        systems = typist.systems
+        ticket, description = typist.ticket()
+        if has_file:
+            typist.upload(description, "plan.png", b"plan")
+        typist.send()
+        for table in forgotten:
+            key = "id" if table == "tickets" else "ticketid"
+            systems.helpdesk.execute(
+                f"UPDATE {table} SET referenceId = NULL WHERE {key} = :a", ticket
+            )
+        (note,) = [one["uuid"] for one in typist.raw_notes() if one["body"] == moved]
+        (made,) = [one["uuid"] for one in typist.made() if one["subject"] == "Scanner"]
+        desk.change(desk.notes_route, note, 300, **desk.under(made))
+        says = "<p>It roars</p>" if edited else "<p>It hums</p>"
+        for minute, step in enumerate(steps.split(), start=301):
+            if step == "out":
+                typist.send(full=True)
+                continue
+            bring(systems)
+            # and once more, now that what was moved is there
+            desk.change(desk.tickets_route, made, minute, description=says)
+            bring(systems)
+        typist.send(full=True)
+        bring(systems)
+        rows = systems.helpdesk.rows(
+            f"SELECT message, referenceId FROM tickets_replies WHERE ticketid = {ticket} ORDER BY id"
+        )
+        assert rows == [(moved, note), (says, made)]
+        assert [text for _, text in typist.notes() if text != FILES_TEXT] == [moved]
+        assert len(shown(systems)) == has_file
         assert_quiet(typist)
 
 
