@@ -75,7 +75,8 @@ class TicketReader:
         self._remembers = remembers
         self._versions_after = versions_after
         self._routes = TICKET_ROUTES[context.client.toga2.integration_type]
-        self._prefix = context.client.custom_field_prefix
+        self._ticket_field = ticket_field(context.client.custom_field_prefix)
+        self._note_field = note_field(context.client.custom_field_prefix)
 
     def complete(self, page: Sequence[object]) -> Fetched:
         """Turn a page of the list into tickets with all their notes."""
@@ -83,12 +84,11 @@ class TicketReader:
         fetched = Fetched()
         incomplete: dict[str, datetime] = {}
         is_expanded = any(self._routes.is_expanded(raw) for raw in page)
-        held = self._held(page)
-        for raw in page:
-            if (name := name_of(raw)) in held:
-                fetched.held.append(held[name])
-                continue
-            ticket = _TICKETS.one(raw)
+        whole: list[tuple[object, Ticket]] = []
+        if held := self._held(page):
+            fetched.held += [held[name] for raw in page if (name := name_of(raw)) in held]
+            page = [raw for raw in page if name_of(raw) not in held]
+        for raw, ticket in zip(page, _TICKETS.each(page), strict=True):
             if isinstance(ticket, Malformed):
                 error = PermanentError(ticket.reason)
                 fetched.unreadable.append((ticket.name, ticket.updated, error))
@@ -100,9 +100,10 @@ class TicketReader:
                     continue
                 fetched.versions[ticket.uuid] = version
             if is_expanded and self._routes.has_whole_notes(raw):
-                fetched.bundles.append(self._bundle(raw, ticket))
+                whole.append((raw, ticket))
             else:
                 incomplete[ticket.uuid] = ticket.updated
+        fetched.bundles = self._bundles(whole)
         if incomplete:
             more = self.fetch(list(incomplete))
             # the place in the list is what the watermark goes by: a ticket may have changed since
@@ -126,6 +127,7 @@ class TicketReader:
     def fetch(self, uuids: Sequence[str]) -> Fetched:
         """Read tickets with all that hangs on them, many at once."""
         fetched = Fetched()
+        whole: list[tuple[object, Ticket]] = []
         tickets = self._routes.tickets
         answers = self._context.toga2.fetch_many(tickets, uuids, depth=wire.FULL_DEPTH)
         for uuid, answer in zip(uuids, answers, strict=True):
@@ -143,7 +145,8 @@ class TicketReader:
                 )
                 fetched.unreadable.append((uuid, ticket.updated, error))
             else:
-                fetched.bundles.append(self._bundle(answer, ticket))
+                whole.append((answer, ticket))
+        fetched.bundles = self._bundles(whole)
         return fetched
 
     def _has_version(self, ticket: Ticket) -> bool:
@@ -166,16 +169,20 @@ class TicketReader:
         uuids = [uuid for raw in page if (uuid := uuid_of(raw)) is not None]
         return self._context.ledger.known(TICKETS_FLOW, uuids)
 
-    def _bundle(self, raw: object, ticket: Ticket) -> Bundle:
-        raws = self._routes.notes_of(raw) or []
-        notes = self._routes.note_parser.many(raws)
-        return Bundle(
-            ticket,
-            notes.records,
-            notes.malformed,
-            own=own_key(raw, ticket_field(self._prefix)),
-            own_notes=own_keys(raws, note_field(self._prefix)),
-        )
+    def _bundles(self, tickets: Sequence[tuple[object, Ticket]]) -> list[Bundle]:
+        raws = [self._routes.notes_of(raw) or [] for raw, _ in tickets]
+        return [
+            Bundle(
+                ticket,
+                notes.records,
+                notes.malformed,
+                own=own_key(raw, self._ticket_field),
+                own_notes=own_keys(raw_notes, self._note_field),
+            )
+            for (raw, ticket), raw_notes, notes in zip(
+                tickets, raws, self._routes.note_parser.lists(raws), strict=True
+            )
+        ]
 
 
 def is_gone(error: Exception) -> bool:

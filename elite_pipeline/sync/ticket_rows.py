@@ -176,19 +176,9 @@ class TicketRows:
         Raises:
             PermanentError: It cannot be stored.
         """
-        text = ticket.description or ""
-        author = self._references.people.get(ticket.contact.uuid, 0) if ticket.contact else 0
-        if own is not None:
-            text = without_signature(text)
-        else:
-            subject, is_whole = self._subject(ticket)
-            if not is_whole:
-                text = f"<p><strong>{html.escape(ticket.subject or subject)}</strong></p>{text}"
-            if not author and ticket.contact is not None:
-                text = signature(_person_name(ticket.contact), ticket.contact.email) + text
-        fitted, files = self._fit_body("tickets_replies", "message", text)
+        author, fitted, files = self.description_row(ticket, own)
         unstripped = None
-        if own is not None and text != ticket.description:
+        if own is not None and without_signature(ticket.description or "") != ticket.description:
             unstripped, _ = self._fit_body("tickets_replies", "message", ticket.description or "")
         return Message(
             uuid=ticket.uuid,
@@ -202,6 +192,26 @@ class TicketRows:
             files=files,
             unstripped=unstripped,
         )
+
+    def description_row(
+        self, ticket: Ticket, own: OwnKey | None = None
+    ) -> tuple[int, str, tuple[WantedFile, ...]]:
+        """Return what of a description goes into its row: who wrote it, and its text as it fits.
+
+        Also the file with all of the text, where that is too long. Arguments and errors as
+        :meth:`description`.
+        """
+        text = ticket.description or ""
+        author = self._references.people.get(ticket.contact.uuid, 0) if ticket.contact else 0
+        if own is not None:
+            text = without_signature(text)
+        else:
+            subject, is_whole = self._subject(ticket)
+            if not is_whole:
+                text = f"<p><strong>{html.escape(ticket.subject or subject)}</strong></p>{text}"
+            if not author and ticket.contact is not None:
+                text = signature(_person_name(ticket.contact), ticket.contact.email) + text
+        return (author, *self._fit_body("tickets_replies", "message", text))
 
     def note(self, ticket: str, note: TicketNote, own: OwnKey | None = None) -> Message:
         """Return a note: external ones are replies, internal ones comments.

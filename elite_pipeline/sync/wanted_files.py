@@ -45,7 +45,10 @@ def private_tag(note: str) -> str:
 
     A comment cannot have files in the helpdesk, so they are kept with the client's own, by these names.
     """
-    return f"note-{''.join(filter(str.isalnum, note))[:12].lower()}-"
+    beginning = note.replace("-", "")[:12]
+    if not beginning.isalnum():
+        beginning = "".join(filter(str.isalnum, note))[:12]
+    return f"note-{beginning.lower()}-"
 
 
 def note_start(name: str) -> str:

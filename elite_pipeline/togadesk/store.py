@@ -305,6 +305,24 @@ class TogadeskStore:
         # of an aware time the offset stands behind
         return str(instant)[:19]
 
+    def is_local_text(self, text: str | None, instant: datetime) -> bool:
+        """Tell whether a text is :meth:`local_text` of an instant: several times as quick.
+
+        Args:
+            text: As the helpdesk's server printed a time; None: it is none.
+            instant: Aware, UTC, in whole seconds.
+        """
+        # printing takes many times as long as reading
+        if text is None or len(text) != 19 or text[4:17:3] != "-- ::" or text[5] == "W":
+            return False
+        try:
+            wall = datetime.fromisoformat(f"{text}+00:00")
+        except ValueError:
+            return False
+        if self.timezone.key == "UTC":
+            return wall == instant
+        return wall - instant == instant.astimezone(self.timezone).utcoffset()
+
     def from_local(self, naive: datetime, fold: int = 0) -> datetime:
         """Return the instant, in UTC, of a time that the helpdesk wrote.
 

@@ -107,6 +107,17 @@ def test_malformed_ones_are_set_apart_and_the_rest_keep_their_order() -> None:
     assert parsed.malformed[1].updated == datetime(2026, 6, 10, 9, 30, 15, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("spoiled", [(), (2,), (0, 4), (0, 1, 2, 3, 4)])
+def test_several_together_are_parsed_as_each_by_itself(spoiled: tuple[int, ...]) -> None:
+    raws: list[Any] = [contact(uuid=f"c-{number}") for number in range(5)]
+    for place in spoiled:
+        raws[place] = {**raws[place], "_updated": "never"}
+    assert [*CONTACTS.each(raws)] == [CONTACTS.one(raw) for raw in raws]
+    lists = [raws[:2], [], raws[2:3], raws[3:], []]
+    assert CONTACTS.lists(lists) == [CONTACTS.many(some) for some in lists]
+    assert [len(one.malformed) for one in CONTACTS.lists([[], raws])] == [0, len(spoiled)]
+
+
 def test_what_is_wrong_in_many_places_is_still_one_short_reason() -> None:
     teams = RecordParser(TicketTeam)
     made = teams.one({"uuid": 1.5, "_updated": 2, "name": None, "isActive": "x"})

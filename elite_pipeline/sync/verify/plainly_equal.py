@@ -19,9 +19,8 @@ from elite_pipeline.sync.ticket_rows import OWNED, References, TicketRows
 from elite_pipeline.sync.verify.sides import (
     COMMENTS,
     REPLIES,
-    MessageHere,
-    Place,
     Sides,
+    SoleMessage,
     TicketHere,
     key,
 )
@@ -60,37 +59,42 @@ class PlainlyEqual:
     def among(self, bundles: Sequence[Bundle], authors: Mapping[str, int]) -> dict[str, TicketHere]:
         """Return the tickets that are plainly as they should be: uuid -> row."""
         twice = _twice([note.uuid for one in bundles for note in one.notes])
-        bundles = [one for one in bundles if not (one.own or one.own_notes or one.malformed)]
-        tickets = self._sides.tickets_here([one.ticket.uuid for one in bundles])
-        messages = self._sides.messages_here(
-            [uuid for one in bundles for uuid in (one.ticket.uuid, *(n.uuid for n in one.notes))]
+        plain = [
+            one
+            for one in bundles
+            if not (one.own or one.own_notes or one.malformed)
+            and not any(note.file_count or note.uuid in twice for note in one.notes)
+        ]
+        tickets = self._sides.tickets_here([one.ticket.uuid for one in plain])
+        messages = self._sides.sole_messages(
+            [key(uuid) for one in plain for uuid in (one.ticket.uuid, *(n.uuid for n in one.notes))]
         )
-        with_files = self._with_files(messages)
-        maker = TicketRows(self._client, self._store, self._references(bundles, authors))
+        self._leave_out_with_files(messages)
+        maker = TicketRows(self._client, self._store, self._references(plain, authors))
         equal: dict[str, TicketHere] = {}
-        for bundle in bundles:
+        for bundle in plain:
             rows = tickets.get(key(bundle.ticket.uuid), ())
-            if (
-                len(rows) == 1
-                and all(not note.file_count and note.uuid not in twice for note in bundle.notes)
-                and self._is_equal(maker, bundle, rows[0], messages, with_files)
-            ):
+            if len(rows) == 1 and self._is_equal(maker, bundle, rows[0], messages):
                 equal[bundle.ticket.uuid] = rows[0]
         return equal
 
-    def _with_files(self, messages: Mapping[str, Sequence[MessageHere]]) -> set[MessageHere]:
-        """Return the messages that files are kept for."""
-        rows = [row for some in messages.values() for row in some]
-        replies = self._sides.replies_with_files(row.id for row in rows if row.place == REPLIES)
-        found = {row for row in rows if row.place == REPLIES and row.id in replies}
-        if self._sides.has_files_of_comments():
-            # two notes may have one tag: it is only the beginning of a uuid
-            tags = [
-                (private_tag(row.reference or ""), row) for row in rows if row.place == COMMENTS
-            ]
-            there = self._sides.files_of_tags([tag for tag, _ in tags]).keys()
-            found |= {row for tag, row in tags if tag in there}
-        return found
+    def _leave_out_with_files(self, messages: dict[str, SoleMessage]) -> None:
+        """Take out the messages that files are kept for."""
+        ids = {row[6]: row[0] for row in messages.values() if row[1] == REPLIES}
+        for id_ in self._sides.replies_with_files(ids):
+            del messages[ids[id_]]
+        if not self._sides.has_files_of_comments():
+            return
+        # two notes may have one tag: it is only the beginning of a uuid
+        tags = [
+            (private_tag(reference), reference)
+            for reference, row in messages.items()
+            if row[1] == COMMENTS
+        ]
+        there = self._sides.files_of_tags([tag for tag, _ in tags]).keys()
+        for tag, reference in tags:
+            if tag in there:
+                del messages[reference]
 
     def _references(self, bundles: Sequence[Bundle], authors: Mapping[str, int]) -> References:
         """Return what the tickets refer to, where it is there exactly once."""
@@ -121,10 +125,9 @@ class PlainlyEqual:
         maker: TicketRows,
         bundle: Bundle,
         row: TicketHere,
-        messages: Mapping[str, Sequence[MessageHere]],
-        with_files: Collection[MessageHere],
+        messages: Mapping[str, SoleMessage],
     ) -> bool:
-        ticket = bundle.ticket
+        ticket, store = bundle.ticket, self._store
         for relation, id_, led_to in (
             (ticket.contact, row.userid, row.contact),
             (ticket.unit, row.assetid, row.unit),
@@ -136,48 +139,31 @@ class PlainlyEqual:
         try:
             now = _OWNED_OF_ROW(row)
             owned = maker.owned(ticket, Row(zip(OWNED, now, strict=True)))
-            description = maker.description(ticket)
-            if (
-                description.files
-                or _OWNED_OF_DICT(owned) != now
-                or row.time != self._store.local_text(ticket.created)
-            ):
+            if _OWNED_OF_DICT(owned) != now or not store.is_local_text(row.time, ticket.created):
                 return False
-            if not self._is_there(
-                messages.get(key(ticket.uuid)),
-                (REPLIES, row.id, description.author_id, row.time),
-                description.text,
-                with_files,
+            there = messages.get(key(ticket.uuid))
+            author, text, file = maker.description_row(ticket)
+            if (
+                file
+                or there is None
+                or there[1:5] != (REPLIES, row.id, author, digest_of(text))
+                or there[5] != row.time
             ):
                 return False
             for note in bundle.notes:
+                there = messages.get(key(note.uuid))
                 author, text, file = maker.note_row(ticket.uuid, note)
                 place = REPLIES if note.is_external else COMMENTS
-                time = self._store.local_text(note.created)
-                if file or not self._is_there(
-                    messages.get(key(note.uuid)), (place, row.id, author, time), text, with_files
+                if (
+                    file
+                    or there is None
+                    or there[1:5] != (place, row.id, author, digest_of(text))
+                    or not store.is_local_text(there[5], note.created)
                 ):
                     return False
         except PermanentError:
             return False
         return True
-
-    @staticmethod
-    def _is_there(
-        rows: Sequence[MessageHere] | None,
-        wanted: tuple[Place, int, int, str],
-        text: str,
-        with_files: Collection[MessageHere],
-    ) -> bool:
-        """Tell whether a message is there once and as it should be: place, ticket, person, time."""
-        if rows is None or len(rows) != 1:
-            return False
-        row = rows[0]
-        return (
-            (row.place, row.ticket, row.person, row.time) == wanted
-            and row.digest == digest_of(text)
-            and row not in with_files
-        )
 
 
 def _twice(uuids: Sequence[str]) -> Collection[str]:

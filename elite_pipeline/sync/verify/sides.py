@@ -10,6 +10,7 @@ import json
 import re
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,9 @@ from elite_pipeline.sync.verify.findings import Finding, Reason
 from elite_pipeline.togadesk import Row
 from elite_pipeline.togadesk.reference_index import key
 
-__all__ = ["COMMENTS", "REPLIES", "MessageHere", "Place", "Sides", "TicketHere", "key"]
+__all__ = [
+    "COMMENTS", "REPLIES", "MessageHere", "Place", "Sides", "SoleMessage", "TicketHere", "key",
+]  # fmt: skip
 
 _CHUNK = 500
 #: What the file may keep in memory, in kibibytes.
@@ -45,7 +48,7 @@ CREATE TABLE messages_here (
 CREATE TABLE files_here (
     id INTEGER PRIMARY KEY, reply INTEGER, tag TEXT, name TEXT, file TEXT, type TEXT, size INTEGER);
 CREATE TABLE records_here (kind TEXT, id INTEGER, reference TEXT);
-CREATE TABLE tickets_there (uuid TEXT, own TEXT, updated TEXT);
+CREATE TABLE tickets_there (uuid TEXT, own TEXT, updated INTEGER);
 CREATE TABLE notes_there (uuid TEXT, ticket TEXT, own TEXT, external INTEGER);
 CREATE TABLE records_there (kind TEXT, uuid TEXT);
 CREATE TABLE due_here (ticket INTEGER PRIMARY KEY);
@@ -115,6 +118,10 @@ class MessageHere(NamedTuple):
     def row(self) -> str:
         """Table and id."""
         return f"{self.place} {self.id}"
+
+
+#: Reference, place, ticket, person, digest, time and id of a message.
+SoleMessage = tuple[str, str, int, int, str, str | None, int]
 
 
 class Sides:
@@ -195,8 +202,8 @@ class Sides:
 
     # Filling: TOGA 2
 
-    def put_tickets_there(self, rows: Iterable[tuple[str, str | None, str]]) -> None:
-        """Put tickets of TOGA 2: uuid, own key, and when it was updated."""
+    def put_tickets_there(self, rows: Iterable[tuple[str, str | None, float | None]]) -> None:
+        """Put tickets of TOGA 2: uuid, own key, and when it was updated, in seconds of the epoch."""
         self._put(
             "INSERT INTO tickets_there VALUES (?, ?, ?)",
             [(key(uuid), own, updated) for uuid, own, updated in rows],
@@ -258,10 +265,10 @@ class Sides:
         """Return which of some tickets TOGA 2 has listed; their keys."""
         return self._among("SELECT uuid FROM tickets_there WHERE uuid IN ({})", map(key, uuids))
 
-    def updated_there(self, uuid: str) -> str | None:
-        """Return when a ticket of TOGA 2 was updated, as the list said it first."""
+    def updated_there(self, uuid: str) -> float | None:
+        """Return when a ticket of TOGA 2 was updated, as the list said it first; None: it did not."""
         query = "SELECT updated FROM tickets_there WHERE uuid = ? ORDER BY rowid LIMIT 1"
-        return next((str(row[0]) for row in self.query(query, key(uuid))), None)
+        return next((row[0] for row in self.query(query, key(uuid))), None)
 
     def tickets_here(self, references: Collection[str]) -> dict[str, list[TicketHere]]:
         """Return the tickets that carry references, by their keys, each list by id."""
@@ -282,6 +289,19 @@ class Sides:
         query = "SELECT * FROM messages_here WHERE reference IN ({}) ORDER BY place, id"
         for row in self._rows(query, map(key, references)):
             found.setdefault(row[2], []).append(MessageHere._make(row))
+        return found
+
+    def sole_messages(self, keys: Sequence[str]) -> dict[str, SoleMessage]:
+        """Return the messages that alone carry a reference, by their keys; as few values as compare."""
+        query = (
+            "SELECT reference, place, ticket, person, digest, time, id FROM messages_here "
+            "WHERE reference IN ({})"
+        )
+        rows = list(self._rows(query, keys))
+        found = {row[0]: row for row in rows}
+        if len(found) < len(rows):
+            times = Counter(row[0] for row in rows)
+            found = {reference: row for reference, row in found.items() if times[reference] == 1}
         return found
 
     def messages_by_id(self, place: Place, ids: Collection[int]) -> dict[int, MessageHere]:

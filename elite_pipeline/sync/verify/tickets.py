@@ -160,7 +160,7 @@ class TicketVerifier:
                 (
                     bundle.ticket.uuid,
                     str(bundle.own) if bundle.own is not None else None,
-                    wire.format_time(bundle.ticket.updated),
+                    bundle.ticket.updated.timestamp(),
                 )
                 for bundle in bundles
             ]
@@ -185,7 +185,7 @@ class TicketVerifier:
         letters = self._context.ledger.dead_letters.among(
             INCOMING, [name for name, _, _ in fetched.unreadable]
         )
-        self._sides.put_tickets_there((name, None, "") for name, _, _ in fetched.unreadable)
+        self._sides.put_tickets_there((name, None, None) for name, _, _ in fetched.unreadable)
         for name, updated, error in fetched.unreadable:
             if is_gone(error):
                 continue
@@ -218,9 +218,8 @@ class TicketVerifier:
         self._helpdesk.read_again(bundles)
         self._note(bundles)
         for bundle in bundles:
-            if wire.format_time(bundle.ticket.updated) != self._sides.updated_there(
-                bundle.ticket.uuid
-            ):
+            listed = self._sides.updated_there(bundle.ticket.uuid)
+            if bundle.ticket.updated.timestamp() != listed:
                 # it was changed since the list was read
                 self._sides.put_due_there([bundle.ticket.uuid])
         self._sides.forget(uuids)
@@ -273,16 +272,10 @@ class TicketVerifier:
 
 def _notes_of(bundle: Bundle) -> list[tuple[str, str, str | None, bool]]:
     """Return the notes of a ticket: their key, the ticket's, their own key, whether they are external."""
-    ticket, own = key(bundle.ticket.uuid), bundle.own_notes
-    rows = [
-        (
-            key(note.uuid),
-            ticket,
-            str(own[note.uuid]) if note.uuid in own else None,
-            note.is_external,
-        )
-        for note in bundle.notes
-    ]
+    ticket = key(bundle.ticket.uuid)
+    # nearly none has any
+    own = {uuid: str(its) for uuid, its in bundle.own_notes.items()}
+    rows = [(key(note.uuid), ticket, own.get(note.uuid), note.is_external) for note in bundle.notes]
     rows += [(key(one.name), ticket, None, not one.is_private) for one in bundle.malformed]
     return rows
 
