@@ -25,6 +25,11 @@ MOST_ROWS = 1000
 #: Bytes in one statement; a server with a smaller packet size gets less.
 MOST_BYTES = 1_000_000
 
+#: Characters of a text that certainly has more bytes than a narrow column of a server's own.
+_WIDE = 65_536
+#: Characters of a text that certainly fits one: four bytes each.
+_SURELY_NARROW = (_WIDE - 1) // 4
+
 #: Bytes that a statement spends on a row beside its values, at most.
 _BETWEEN_ROWS = len(" UNION ALL SELECT ")
 
@@ -164,7 +169,10 @@ class Statement:
             written: The same rows, each as :meth:`written` gives it.
         """
         if self.names:
-            named = zip(of_all(values[0]), self.names, strict=True)
+            literals = of_all(values[0])
+            for place in _wide_columns(values, written):
+                literals[place] = f"CAST({literals[place]} AS CHAR({_WIDE}))"
+            named = zip(literals, self.names, strict=True)
             first = ", ".join([f"{value} AS {name}" for value, name in named])
             written = [first, *written[1:]]
         return f"{self.head}{self.between.join(written)}{self.tail}"
@@ -211,6 +219,26 @@ class Statements:
             row=("", ""),
             names=(*aliases, "row_id"),
         )
+
+
+def _wide_columns(values: Sequence[Values], written: Sequence[str]) -> list[int]:
+    """Return the columns of given rows that a server might take for narrower than their texts are.
+
+    MySQL (seen with 5.6) gives a column of a derived table as many bytes as its longest text has
+    characters, up to :data:`_WIDE`, and refuses what is longer in UTF-8. The first row says then how
+    wide it is, unless that is as long itself.
+    """
+    if not any(len(row) > _SURELY_NARROW and not row.isascii() for row in written):
+        return []
+    return [
+        place
+        for place, column in enumerate(zip(*values, strict=True))
+        if (not isinstance(column[0], str) or len(column[0]) <= _WIDE)
+        and any(
+            isinstance(value, str) and len(value) > _SURELY_NARROW and not value.isascii()
+            for value in column
+        )
+    ]
 
 
 def fixed_values(

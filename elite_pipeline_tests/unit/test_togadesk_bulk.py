@@ -51,6 +51,31 @@ def test_update_of_many_rows_is_one_statement_with_quoted_names() -> None:
     assert "`condition`" in MYSQL.update("assets", ("condition",), None).tail
 
 
+@pytest.mark.parametrize(
+    ("texts", "is_told"),
+    [
+        (["é" * 16_383, "x"], False),
+        (["é" * 16_384, "x"], True),
+        (["x", "é" * 16_384], True),
+        ([None, "é" * 70_000], True),
+        (["x" * 65_535, "é"], False),
+        # as wide as it has to be already
+        (["é" * 65_537, "é" * 65_535], False),
+        (["é" * 65_536, "é" * 65_535], True),
+    ],
+)
+def test_update_says_how_wide_a_long_text_s_column_is(
+    texts: list[str | None], is_told: bool
+) -> None:
+    statement = MYSQL.update("tickets", ("subject", "userid"), None)
+    values = [(text, 7, number) for number, text in enumerate(texts, start=1)]
+    text = statement.many(values, statement.written(values))
+    first = "NULL" if texts[0] is None else f"'{texts[0]}'"
+    column = f"CAST({first} AS CHAR(65536))" if is_told else first
+    assert text.startswith(f"UPDATE (SELECT {column} AS v0, 7 AS v1, 1 AS row_id UNION ALL SELECT ")
+    assert text.count("CAST") == is_told
+
+
 def test_an_insert_of_many_rows_is_one_statement() -> None:
     statement = MYSQL.insert("groups", ("name", "clientid"), (("referenceId", "NULL"),))
     rows = [("a", 7), ("b", 7)]
