@@ -220,6 +220,19 @@ class Ledger:
             yield [Waiting(row.uuid, row.kind, row.target) for row in rows]
             last = (rows[-1].uuid, rows[-1].kind, rows[-1].target)
 
+    def waiting_among(self, flow: str, uuids: Collection[str]) -> set[str]:
+        """Return which of some records wait for something."""
+        with self._begin() as connection:
+            return {
+                uuid
+                for some in chunked(uuids, _CHUNK)
+                for (uuid,) in connection.execute(
+                    sa.select(waiting.c.uuid).where(
+                        self._mine(waiting, flow), waiting.c.uuid.in_(some)
+                    )
+                )
+            }
+
     def set_waiting(self, flow: str, uuids: Collection[str], now: Iterable[Waiting]) -> None:
         """Replace all that the given records wait for.
 

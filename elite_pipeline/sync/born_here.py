@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from elite_pipeline.clients import Client
 from elite_pipeline.ledger import DeadLetter, Waiting
-from elite_pipeline.sync.descriptions import description_among, read_first_replies
+from elite_pipeline.sync.descriptions import description_among, read_replies
 from elite_pipeline.sync.file_rows import hide_described_files
 from elite_pipeline.sync.outgoing_rows import STATES
 from elite_pipeline.sync.own_keys import OwnKey
@@ -287,11 +287,14 @@ def _leave_descriptions(
     }
     if not asked:
         return
-    firsts = read_first_replies(tx, asked)
+    opened = {
+        row.id: row.timestamp
+        for row in tx.select("tickets", ["id", "timestamp"], in_=("id", sorted(asked)))
+    }
     candidates = [
         id_
-        for ticket, some in firsts.items()
-        if (id_ := description_among(some, asked[ticket].uuid)) is not None
+        for ticket, replies in read_replies(tx, asked).items()
+        if (id_ := description_among(replies, asked[ticket].uuid, opened.get(ticket))) is not None
     ]
     columns = ["id", "ticketid", "message", "referenceId"]
     for row in tx.select("tickets_replies", columns, in_=("id", candidates)):

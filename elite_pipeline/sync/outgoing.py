@@ -183,8 +183,8 @@ class _Outgoing:
         if young:
             cut = ticket.messages[young[0] :]
             del ticket.messages[young[0] :]
-            if is_new and any(message.key == ticket.first_unsent for message in cut):
-                # which is its description
+            description = ticket.description_key(None)
+            if is_new and any(message.key == description for message in cut):
                 ticket.messages.clear()
         return ticket
 

@@ -14,8 +14,9 @@ from elite_pipeline.clients import Client
 from elite_pipeline.errors import PermanentError, SystemicError, TransientError
 from elite_pipeline.sync.outgoing_files import FileSender
 from elite_pipeline.sync.outgoing_outcomes import Held, Sent
-from elite_pipeline.sync.outgoing_rows import MESSAGES, RULE_AUTHOR, OutgoingMessage, Relations
+from elite_pipeline.sync.outgoing_rows import MESSAGES, OutgoingMessage, Relations
 from elite_pipeline.sync.own_keys import OwnKey, note_field
+from elite_pipeline.sync.signatures import RULE_AUTHOR, RULE_NAME
 from elite_pipeline.toga2 import wire
 from elite_pipeline.toga2.client import Toga2Client
 from elite_pipeline.toga2.models import Malformed, NoteFile, uuid_of
@@ -23,8 +24,6 @@ from elite_pipeline.toga2.ticket_routes import TicketRoutes
 
 #: What a note that carries a description's files says.
 FILES_TEXT = "<p>Files of the description</p>"
-#: Who a rule of the helpdesk is in TOGA 2.
-RULE_NAME = "TOGaDesk (rule)"
 
 
 @dataclass(slots=True)
@@ -132,6 +131,8 @@ class MessageSender:
             table = "tickets_replies" if is_description else MESSAGES[message.key.kind][0]
             reference = sent.uuid if is_description else note
             sent.references.append((table, message.key.id, reference))
+            if is_description:
+                sent.name_ticket()
         return is_through
 
     def _files_of(self, note: str) -> dict[str, Sequence[NoteFile | Malformed] | None]:

@@ -35,6 +35,11 @@ class Sent:
         """Count one thing made."""
         self.counts[what] = self.counts.get(what, 0) + 1
 
+    def name_ticket(self) -> None:
+        """Have the ticket called what TOGA 2 calls it, unless it is."""
+        if self.uuid and self.ticket.row.referenceId != self.uuid:
+            self.references.append(("tickets", self.ticket.row.id, self.uuid))
+
 
 @dataclass(frozen=True, slots=True)
 class Held:

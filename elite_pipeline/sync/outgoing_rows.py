@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 
-from elite_pipeline.sync.descriptions import description_among, read_first_replies
+from elite_pipeline.sync.descriptions import description_among, read_replies
 from elite_pipeline.sync.file_rows import find_rows, untagged_name
 from elite_pipeline.sync.own_keys import KeyKind, OwnKey
 from elite_pipeline.sync.ticket_outcomes import FileTarget
@@ -35,8 +35,6 @@ Instants = Callable[[Iterable[datetime | None]], list[datetime | None]]
 
 #: A time that nobody knows stands before all others.
 _UNKNOWN = datetime.min.replace(tzinfo=UTC)
-#: Who writes when a rule of the helpdesk does [S].
-RULE_AUTHOR = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ class OutgoingTicket:
     Attributes:
         row: Of ``tickets``, with :data:`TICKET_COLUMNS`.
         messages: In the order of time.
-        first_replies: Up to the first that has not been sent; one of them is its description.
+        replies: All that it has, sent or not, but for their texts.
         is_young: Something of it was written only just now, and is left for the next run.
         owes_states: Its status or priority could not be sent with what moved it.
         stray_files: Files that are to be tried again, and whose message cannot be found now: a run that
@@ -98,7 +96,7 @@ class OutgoingTicket:
 
     row: Row
     messages: list[OutgoingMessage] = field(default_factory=list)
-    first_replies: Sequence[Row] = ()
+    replies: Sequence[Row] = ()
     is_young: bool = False
     owes_states: bool = False
     stray_files: list[int] = field(default_factory=list)
@@ -125,19 +123,13 @@ class OutgoingTicket:
             return True
         return not self.row.referenceId and not self.is_young
 
-    @property
-    def first_unsent(self) -> OwnKey | None:
-        """Key of the first reply that has not been sent."""
-        last = self.first_replies[-1] if self.first_replies else None
-        return OwnKey("reply", last.id) if last is not None and not last.referenceId else None
-
     def description_key(self, uuid: str | None) -> OwnKey | None:
         """Return the key of the reply that may be its description [S]; None: it has none.
 
         Args:
             uuid: What TOGA 2 calls the ticket; None: it does not have it yet.
         """
-        id_ = description_among(self.first_replies, uuid)
+        id_ = description_among(self.replies, uuid, self.row.timestamp)
         return OwnKey("reply", id_) if id_ is not None else None
 
     def description(self, uuid: str | None) -> OutgoingMessage | None:
@@ -200,9 +192,9 @@ def read_tickets(
     waiting = [ticket for ticket in tickets.values() if ticket.has_something]
     for ticket in waiting:
         ticket.messages = _in_order(ticket.messages, instants_of)
-    firsts = read_first_replies(tx, [ticket.row.id for ticket in waiting])
+    replies = read_replies(tx, [ticket.row.id for ticket in waiting])
     for ticket in waiting:
-        ticket.first_replies = firsts.get(ticket.row.id, ())
+        ticket.replies = replies.get(ticket.row.id, ())
     _read_files(tx, waiting)
     return list(tickets.values())
 

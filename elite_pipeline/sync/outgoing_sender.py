@@ -11,7 +11,7 @@ outcome. What does not belong here: which tickets (``outgoing``), what they look
 (``outgoing_fields``), one message (``outgoing_messages``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from elite_pipeline.clients import Client
 from elite_pipeline.errors import (
@@ -21,6 +21,7 @@ from elite_pipeline.errors import (
     SystemicError,
     TransientError,
 )
+from elite_pipeline.sync.descriptions import is_of_the_opening
 from elite_pipeline.sync.outgoing_fields import TicketFields
 from elite_pipeline.sync.outgoing_files import FileSender
 from elite_pipeline.sync.outgoing_messages import MessageSender, Remote
@@ -189,21 +190,22 @@ class TicketSender:
         """Return the messages; of a description only the files are left to be sent."""
         ticket = sent.ticket
         first = ticket.description(None if sent.is_new else sent.uuid)
-        is_note = first is not None and (first.key in remote.notes or first.key in notes)
-        if first is None or is_note or not self._is_description(sent, first, remote):
-            if sent.uuid and ticket.row.referenceId != sent.uuid:
-                sent.references.append(("tickets", ticket.row.id, sent.uuid))
+        keys = {**notes, **remote.notes}.keys()
+        if first is None or not self._is_description(sent, first, remote, keys):
+            sent.name_ticket()
             return ticket.messages
         # its files are those of the note that carries the key, not of what it was sent as
         first.key, first.reference = OwnKey("files", first.key.id), None
-        if not first.files:
-            sent.references.append(("tickets_replies", first.key.id, sent.uuid))
-        # behind the description's: what has a reference is not asked for its description any more
-        if ticket.row.referenceId != sent.uuid:
-            sent.references.append(("tickets", ticket.row.id, sent.uuid))
-        return [message for message in ticket.messages if message is not first or first.files]
+        if first.files:
+            # its name follows them, and the ticket's follows that: until then its key alone tells
+            return ticket.messages
+        sent.references.append(("tickets_replies", first.key.id, sent.uuid))
+        sent.name_ticket()
+        return [message for message in ticket.messages if message is not first]
 
-    def _is_description(self, sent: Sent, first: OutgoingMessage, remote: Remote) -> bool:
+    def _is_description(
+        self, sent: Sent, first: OutgoingMessage, remote: Remote, keys: Collection[OwnKey]
+    ) -> bool:
         """Tell whether what may be the description is what TOGA 2 has as such.
 
         A ticket without any reply is made with none; the first reply that comes later is a note.
@@ -214,9 +216,12 @@ class TicketSender:
         if first.reference is not None:
             # a file of it is late
             return first.reference.lower() == sent.uuid.lower()
+        if first.key in keys:
+            return False
         description = remote.raw.get("description")
-        return description == self._fields.described(ticket, first) or (
-            # it was made by a run that was cut off, and has been edited since
-            bool(description)
-            and (not ticket.row.referenceId or OwnKey("files", first.key.id) in remote.notes)
-        )
+        from_the_start = is_of_the_opening(first.written, ticket.row.timestamp)
+        if description == self._fields.described(ticket, first):
+            return bool(description) or from_the_start
+        # it was made by a run that was cut off, and has been edited since
+        is_cut_off = not ticket.row.referenceId and from_the_start
+        return bool(description) and (is_cut_off or OwnKey("files", first.key.id) in keys)

@@ -1,10 +1,14 @@
-"""A line that names an author whom the other system does not know, in front of a text.
+"""What authors are called whom the other system does not know: in front of a text, or as its author.
 
 ``spec/sync.md`` section 4: the author's name stays visible in the text.
 """
 
 import html
 import re
+
+#: Who writes in the helpdesk when a rule of it does [S], and what TOGA 2 is told then.
+RULE_AUTHOR = -1
+RULE_NAME = "TOGaDesk (rule)"
 
 _SIGNATURE = re.compile(r"<p><strong>[^<]*:</strong></p>")
 

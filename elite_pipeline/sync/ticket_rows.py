@@ -16,7 +16,12 @@ from elite_pipeline.ledger import Waiting
 from elite_pipeline.sync.category_paths import encode_path
 from elite_pipeline.sync.long_texts import beginning_of, full_text, full_text_mark
 from elite_pipeline.sync.own_keys import OwnKey
-from elite_pipeline.sync.signatures import signature, without_signature
+from elite_pipeline.sync.signatures import (
+    RULE_AUTHOR,
+    RULE_NAME,
+    signature,
+    without_signature,
+)
 from elite_pipeline.sync.ticket_states import says_the_same
 from elite_pipeline.sync.wanted_files import WantedFile, private_line, private_tag, wanted
 from elite_pipeline.toga2.models import CategoryPath, NoteFile, Person, Ticket, TicketNote
@@ -249,6 +254,9 @@ class TicketRows:
         email = author_email(note)
         author = self._references.authors.get(email, 0) if email else 0
         text = note.body or ""
+        if own is not None and not email and note.author_name == RULE_NAME:
+            # its row may be gone: a run was cut off while it took it to the other table
+            author = RULE_AUTHOR
         if not author and own is None:
             text = signature(note.author_name, note.author_email) + text
             if email:

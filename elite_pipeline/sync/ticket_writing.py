@@ -113,16 +113,22 @@ class TicketWriter:
         return self._context.togadesk.run(batch.write)
 
     def _in_order(self, bundles: Sequence[Bundle], *, notes_only: bool) -> list[Bundle]:
+        in_order = sorted(bundles, key=lambda bundle: (bundle.ticket.updated, bundle.ticket.uuid))
         origin = self._run.origin
+        if not notes_only or origin is None:
+            return in_order
+        # what a ticket waits for may have come since this run looked, and is forgotten once its notes
+        # are written: then nothing else would bring the rest of the ticket
+        waiting = self._context.ledger.waiting_among(
+            TICKETS_FLOW, [bundle.ticket.uuid for bundle in bundles]
+        )
         return [
             replace(
                 bundle,
                 # one that changed meanwhile is written whole; the next run finds nothing to do
-                notes_only=notes_only and origin is not None and bundle.ticket.updated <= origin,
+                notes_only=bundle.ticket.updated <= origin and bundle.ticket.uuid not in waiting,
             )
-            for bundle in sorted(
-                bundles, key=lambda bundle: (bundle.ticket.updated, bundle.ticket.uuid)
-            )
+            for bundle in in_order
         ]
 
 

@@ -1,5 +1,6 @@
 """What a random history of both sides has found, or would hardly find: each by its name."""
 
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -9,6 +10,7 @@ import pytest
 from elite_pipeline.sandbox.toga2 import Status
 from elite_pipeline.sync import ticket_batch
 from elite_pipeline.sync.outgoing_messages import FILES_TEXT
+from elite_pipeline.sync.ticket_note_news import NoteNews
 from elite_pipeline.sync.wanted_files import private_tag
 from elite_pipeline.toga2.client import Toga2Client
 from elite_pipeline_tests.integration.test_outgoing import assert_quiet
@@ -115,6 +117,201 @@ class TestChangedBeforeItIsWrittenBack:
         )
         assert rows == [(2,)]
         assert len(shown(typist.systems)) == len(there(typist)) == 1
+        assert_quiet(typist)
+
+
+@ONE_KIND
+class TestThereAtLastWhileARunGoesOn:
+    """What a ticket waits for comes while its notes are brought, which alone had changed."""
+
+    @pytest.fixture(autouse=True)
+    def notes_do_not_touch(self, systems: Systems) -> None:
+        systems.toga2.settings.notes_touch_ticket = False
+
+    def bring_and(self, systems: Systems, do: Callable[[], object]) -> None:
+        """Run the flow; when it comes to the notes, do something."""
+        among = NoteNews.among
+        done: list[bool] = []
+
+        def meanwhile(news: NoteNews, raws: Sequence[object]) -> Any:
+            if not done:
+                done.append(True)
+                do()
+            return among(news, raws)
+
+        with patch.object(NoteNews, "among", meanwhile):
+            bring(systems)
+        assert done
+
+    def test_edited_description_arrives(self, typist: Typist, desk: Desk) -> None:
+        systems = typist.systems
+        id_, _ = typist.ticket()
+        typist.reply(id_, "<p>One</p>")
+        typist.send()
+        (made,), (note,) = typist.made(), typist.raw_notes()
+        forget(systems)
+        typist.minute = 300
+        desk.change(desk.tickets_route, made["uuid"], 300, description="<p>It roars</p>")
+        desk.ticket("Another", minute=310)
+        bring(systems)
+        desk.change(desk.notes_route, note["uuid"], 320, body="<p>Uno</p>")
+        self.bring_and(systems, lambda: typist.send(full=True))
+        bring(systems)
+        ours = systems.helpdesk.rows(
+            f"SELECT message FROM tickets_replies WHERE ticketid = {id_} ORDER BY id"
+        )
+        assert ours == [("<p>It roars</p>",), ("<p>Uno</p>",)]
+        assert_quiet(typist)
+
+    def test_contact_is_named(self, typist: Typist, desk: Desk) -> None:
+        systems = typist.systems
+        contact = desk.contact("ada@example.com")
+        uuid = desk.ticket(contact={"uuid": contact})
+        note = desk.note(uuid)
+        desk.ticket("Another", minute=310)
+        bring(systems)
+        desk.change(desk.notes_route, note, 320, body="<p>Uno</p>")
+        self.bring_and(systems, lambda: systems.sync("contacts"))
+        bring(systems)
+        named = systems.helpdesk.rows(
+            "SELECT p.email FROM tickets t JOIN people p ON p.id = t.userid "
+            f"WHERE t.referenceId = '{uuid}'"
+        )
+        assert named == [("ada@example.com",)]
+        assert_quiet(typist)
+
+
+@ONE_KIND
+class TestNoDescription:
+    """A reply is not taken for the description of a ticket that has none, or whose row is gone."""
+
+    @pytest.fixture
+    def wordless(self, typist: Typist, desk: Desk) -> int:
+        """Open a ticket of somebody whom TOGA 2 knows without a word, and send it."""
+        desk.contact("ada@example.com")
+        typist.systems.sync("contacts")
+        ((ada,),) = typist.systems.helpdesk.rows("SELECT id FROM people")
+        id_, first = typist.ticket(userid=ada)
+        typist.systems.helpdesk.execute("DELETE FROM tickets_replies WHERE id = :a", first)
+        typist.send()
+        return id_
+
+    def cut_off(self, typist: Typist, ticket: int) -> None:
+        typist.systems.helpdesk.execute(
+            "UPDATE tickets SET referenceId = NULL WHERE id = :a", ticket
+        )
+
+    @pytest.mark.parametrize("before", [[], ["<p>Later</p>"]])
+    def test_reply_that_is_but_a_file(
+        self, typist: Typist, desk: Desk, wordless: int, before: list[str]
+    ) -> None:
+        for text in before:
+            typist.reply(wordless, text)
+            typist.send()
+        typist.upload(typist.reply(wordless, ""), "plan.png", b"plan")
+        typist.send()
+        assert typist.notes() == [(True, text) for text in (*before, "")]
+        (made,) = typist.made()
+        desk.change(desk.tickets_route, made["uuid"], 300, description="<p>Set there</p>")
+        bring(typist.systems)
+        assert [row[2] for row in desk.replies()] == [*before, "", "<p>Set there</p>"]
+        assert_quiet(typist)
+
+    @pytest.mark.parametrize("moved", [True, False], ids=["behind-another", "first"])
+    def test_reply_before_the_ticket_is_known(
+        self, typist: Typist, desk: Desk, moved: bool
+    ) -> None:
+        systems = typist.systems
+        older = desk.note(desk.ticket("Older"), "<p>Moved</p>")
+        bring(systems)
+        id_, first = typist.ticket()
+        systems.helpdesk.execute("DELETE FROM tickets_replies WHERE id = :a", first)
+        typist.send()
+        self.cut_off(typist, id_)
+        (made,) = [one["uuid"] for one in typist.made() if one["subject"] == "Scanner"]
+        if moved:
+            desk.change(desk.notes_route, older, 300, **desk.under(made))
+            bring(systems)
+        typist.minute = 310
+        typist.reply(id_, "<p>Mine</p>")
+        desk.change(desk.tickets_route, made, 320, description="<p>Set there</p>")
+        bring(systems)
+        typist.send(full=True)
+        bring(systems)
+        assert (True, "<p>Mine</p>") in typist.notes()
+        texts = systems.helpdesk.rows(
+            f"SELECT message FROM tickets_replies WHERE ticketid = {id_} AND message <> '<p>Moved</p>'"
+        )
+        assert sorted(texts) == [("<p>Mine</p>",), ("<p>Set there</p>",)]
+        assert_quiet(typist)
+
+    @pytest.mark.parametrize("is_cut_off", [True, False])
+    def test_reply_where_the_description_was_deleted_and_came_again(
+        self, typist: Typist, desk: Desk, is_cut_off: bool
+    ) -> None:
+        id_, first = typist.ticket()
+        typist.reply(id_, "<p>One</p>")
+        typist.send()
+        bring(typist.systems)
+        typist.systems.helpdesk.execute("DELETE FROM tickets_replies WHERE id = :a", first)
+        typist.minute = 200
+        typist.reply(id_, "<p>Two</p>" if is_cut_off else "<p>It hums</p>")
+        (made,) = typist.made()
+        desk.change(desk.tickets_route, made["uuid"], 210, subject="Scanner!")
+        if is_cut_off:
+            bring(typist.systems)
+            self.cut_off(typist, id_)
+        typist.send(full=True)
+        bring(typist.systems)
+        said = "<p>Two</p>" if is_cut_off else "<p>It hums</p>"
+        assert typist.notes() == [(True, "<p>One</p>"), (True, said)]
+        assert sorted(row[2] for row in desk.replies()) == sorted(
+            ["<p>One</p>", said, "<p>It hums</p>"]
+        )
+        assert_quiet(typist)
+
+    def test_reply_of_a_ticket_that_is_made_anew(self, typist: Typist, desk: Desk) -> None:
+        systems = typist.systems
+        id_, _ = typist.ticket()
+        typist.send()
+        bring(systems)
+        (made,) = typist.made()
+        systems.toga2_store.delete("elite", desk.tickets_route, made["uuid"])
+        typist.reply(id_, "<p>New</p>")
+        self.cut_off(typist, id_)
+        systems.toga2.faults.add(Status(500), method="POST", route=f"/{desk.notes_route}", times=12)
+        typist.send(full=True)
+        systems.toga2.faults.clear()
+        self.cut_off(typist, id_)
+        (made,) = typist.made()
+        desk.change(desk.tickets_route, made["uuid"], 320, description="<p>Set there</p>")
+        systems.later_by(days=2)
+        bring(systems)
+        typist.send(full=True)
+        bring(systems)
+        assert typist.notes() == [(True, "<p>New</p>")]
+        assert sorted(row[2] for row in desk.replies())[1:] == ["<p>New</p>", "<p>Set there</p>"]
+
+
+@ONE_KIND
+class TestFilesOfADescriptionFailed:
+    def test_edited_meanwhile_it_is_still_the_description(self, typist: Typist, desk: Desk) -> None:
+        systems = typist.systems
+        _, first = typist.ticket()
+        typist.upload(first, "plan.png", b"plan")
+        systems.toga2.faults.add(Status(500), method="POST", route=f"/{desk.notes_route}", times=12)
+        typist.send()
+        systems.toga2.faults.clear()
+        (made,) = typist.made()
+        desk.change(desk.tickets_route, made["uuid"], 310, description="<p>It roars</p>")
+        bring(systems)
+        systems.later_by(days=2)
+        typist.send(full=True)
+        bring(systems)
+        assert [text for _, text in typist.notes()] == [FILES_TEXT]
+        assert [row[2] for row in desk.replies()] == ["<p>It roars</p>"]
+        assert typist.references("tickets") == typist.references("tickets_replies")
+        assert len(there(typist)) == len(shown(systems)) == 1
         assert_quiet(typist)
 
 
@@ -236,6 +433,21 @@ class TestWhoWroteIt:
         for minute, is_external in ((300, False), (400, True), (500, False)):
             desk.change(desk.notes_route, note["uuid"], minute, isExternal=is_external)
             bring(typist.systems)
+        assert [row[1:] for row in desk.comments()] == [(author, "<p>One</p>")]
+        assert_quiet(typist)
+
+    @pytest.mark.parametrize("author", [-1, 0])
+    def test_author_stays_when_a_run_is_cut_off_while_a_note_changes_sides(
+        self, typist: Typist, desk: Desk, author: int
+    ) -> None:
+        id_, _ = typist.ticket()
+        reply = typist.reply(id_, "<p>One</p>", author)
+        typist.send()
+        (note,) = typist.raw_notes()
+        desk.change(desk.notes_route, note["uuid"], 300, isExternal=False)
+        # where nothing is rolled back, what was public is gone first
+        typist.systems.helpdesk.execute("DELETE FROM tickets_replies WHERE id = :a", reply)
+        bring(typist.systems)
         assert [row[1:] for row in desk.comments()] == [(author, "<p>One</p>")]
         assert_quiet(typist)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from elite_pipeline.ledger import Ledger
 from elite_pipeline.sync.long_texts import is_full_text
-from elite_pipeline.sync.outgoing_messages import FILES_TEXT, RULE_NAME
-from elite_pipeline.sync.signatures import signature
+from elite_pipeline.sync.outgoing_messages import FILES_TEXT
+from elite_pipeline.sync.signatures import RULE_NAME, signature
 from elite_pipeline.sync.ticket_states import says_the_same
 from elite_pipeline.sync.wanted_files import private_line, private_tag
 from elite_pipeline.togadesk import file_names
