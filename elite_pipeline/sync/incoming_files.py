@@ -10,7 +10,7 @@ What does not belong here: which rows there are (``file_rows``), the folder (``t
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Lock
 
@@ -88,13 +88,32 @@ class FileWriter:
         targets = [target for target in targets if target.files]
         if not targets:
             return report
-        missing = self._missing(targets, report)
+        missing = self._with_hidden(targets, self._missing(targets, report), report)
         if any(one.row is None for one in missing):
             self._store.run(partial(self._insert, [one for one in missing if one.row is None]))
             # read back: their ids are known by what they were given
             missing = self._missing(targets, FileReport())
         self._carry(missing, report)
         return report
+
+    def _with_hidden(
+        self, targets: Sequence[FileTarget], missing: list[_Missing], report: FileReport
+    ) -> list[_Missing]:
+        """Look for what replies lack among the files of internal notes, and bring it under them.
+
+        A run that was cut off between making a note public and taking its files along has left them
+        there.
+        """
+        lacking = {
+            one.target.note
+            for one in missing
+            if one.row is None and one.target.reply_id is not None and not one.target.was_private
+        }
+        if not lacking:
+            return missing
+        again = [replace(one, was_private=True) for one in targets if one.note in lacking]
+        others = [one for one in missing if one.target.note not in lacking]
+        return others + self._missing(again, report)
 
     def remove(self, stored: Iterable[str]) -> None:
         """Remove bytes that no row names any more; what cannot be removed is in nobody's way."""

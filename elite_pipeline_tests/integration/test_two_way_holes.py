@@ -9,6 +9,7 @@ import pytest
 
 from elite_pipeline.sandbox.toga2 import Status
 from elite_pipeline.sync import ticket_batch
+from elite_pipeline.sync.incoming_files import FileWriter
 from elite_pipeline.sync.outgoing_messages import FILES_TEXT
 from elite_pipeline.sync.ticket_note_news import NoteNews
 from elite_pipeline.sync.wanted_files import private_tag
@@ -291,6 +292,30 @@ class TestNoDescription:
         bring(systems)
         assert typist.notes() == [(True, "<p>New</p>")]
         assert sorted(row[2] for row in desk.replies())[1:] == ["<p>New</p>", "<p>Set there</p>"]
+
+
+@ONE_KIND
+class TestCutOffBeforeFilesFollowTheirNote:
+    @pytest.mark.parametrize("again_private", [False, True])
+    def test_file_is_not_doubled(self, typist: Typist, desk: Desk, again_private: bool) -> None:
+        systems = typist.systems
+        note = desk.note(desk.ticket(), isExternal=False)
+        attach(desk, note)
+        bring(systems)
+        desk.change(desk.notes_route, note, 300, isExternal=True)
+        with patch.object(FileWriter, "write", side_effect=Killed), pytest.raises(Killed):
+            bring(systems)
+        bring(systems)
+        ((reply,),) = systems.helpdesk.rows(
+            f"SELECT id FROM tickets_replies WHERE referenceId = '{note}'"
+        )
+        assert systems.helpdesk.rows("SELECT ticketreplyid FROM files") == [(reply,)]
+        if again_private:
+            desk.change(desk.notes_route, note, 310, isExternal=False)
+            bring(systems)
+            assert systems.helpdesk.rows("SELECT ticketreplyid FROM files") == [(0,)]
+        assert len(shown(systems)) == 1
+        assert_quiet(typist)
 
 
 @ONE_KIND
