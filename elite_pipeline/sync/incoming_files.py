@@ -112,8 +112,10 @@ class FileWriter:
         if not lacking:
             return missing
         again = [replace(one, was_private=True) for one in targets if one.note in lacking]
-        others = [one for one in missing if one.target.note not in lacking]
-        return others + self._missing(again, report)
+        found = [one for one in missing if one.target.note not in lacking]
+        found += self._missing(again, report)
+        places = {target.note: place for place, target in enumerate(targets)}
+        return sorted(found, key=lambda one: places[one.target.note])
 
     def remove(self, stored: Iterable[str]) -> None:
         """Remove bytes that no row names any more; what cannot be removed is in nobody's way."""
