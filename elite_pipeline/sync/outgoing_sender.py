@@ -11,7 +11,7 @@ outcome. What does not belong here: which tickets (``outgoing``), what they look
 (``outgoing_fields``), one message (``outgoing_messages``).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from elite_pipeline.clients import Client
 from elite_pipeline.errors import (
@@ -190,8 +190,7 @@ class TicketSender:
         """Return the messages; of a description only the files are left to be sent."""
         ticket = sent.ticket
         first = ticket.description(None if sent.is_new else sent.uuid)
-        keys = {**notes, **remote.notes}.keys()
-        if first is None or not self._is_description(sent, first, remote, keys):
+        if first is None or not self._is_description(sent, first, remote, notes):
             sent.name_ticket()
             return ticket.messages
         # its files are those of the note that carries the key, not of what it was sent as
@@ -204,7 +203,7 @@ class TicketSender:
         return [message for message in ticket.messages if message is not first]
 
     def _is_description(
-        self, sent: Sent, first: OutgoingMessage, remote: Remote, keys: Collection[OwnKey]
+        self, sent: Sent, first: OutgoingMessage, remote: Remote, notes: Mapping[OwnKey, str]
     ) -> bool:
         """Tell whether what may be the description is what TOGA 2 has as such.
 
@@ -216,7 +215,7 @@ class TicketSender:
         if first.reference is not None:
             # a file of it is late
             return first.reference.lower() == sent.uuid.lower()
-        if first.key in keys:
+        if first.key in remote.notes or first.key in notes:
             return False
         description = remote.raw.get("description")
         from_the_start = is_of_the_opening(first.written, ticket.row.timestamp)
@@ -224,4 +223,6 @@ class TicketSender:
             return bool(description) or from_the_start
         # it was made by a run that was cut off, and has been edited since
         is_cut_off = not ticket.row.referenceId and from_the_start
-        return bool(description) and (is_cut_off or OwnKey("files", first.key.id) in keys)
+        carrier = OwnKey("files", first.key.id)
+        has_carrier = carrier in remote.notes or carrier in notes
+        return bool(description) and (is_cut_off or has_carrier)

@@ -313,7 +313,7 @@ class TogadeskStore:
             instant: Aware, UTC, in whole seconds.
         """
         # printing takes many times as long as reading
-        if text is None or len(text) != 19 or text[4:17:3] != "-- ::" or text[5] == "W":
+        if text is None or len(text) != 19 or text[4:17:3] != "-- ::":
             return False
         try:
             wall = datetime.fromisoformat(f"{text}+00:00")

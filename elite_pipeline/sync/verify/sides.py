@@ -48,7 +48,7 @@ CREATE TABLE messages_here (
 CREATE TABLE files_here (
     id INTEGER PRIMARY KEY, reply INTEGER, tag TEXT, name TEXT, file TEXT, type TEXT, size INTEGER);
 CREATE TABLE records_here (kind TEXT, id INTEGER, reference TEXT);
-CREATE TABLE tickets_there (uuid TEXT, own TEXT, updated INTEGER);
+CREATE TABLE tickets_there (uuid TEXT, own TEXT, updated REAL);
 CREATE TABLE notes_there (uuid TEXT, ticket TEXT, own TEXT, external INTEGER);
 CREATE TABLE records_there (kind TEXT, uuid TEXT);
 CREATE TABLE due_here (ticket INTEGER PRIMARY KEY);
