@@ -50,7 +50,6 @@ def test_everything_at_once(systems: Systems, tmp_path: Path, seed: int, mortali
     for client in CLIENTS:
         systems.clients[client] = busy(systems.clients[client])
     history = BusyHistory(systems, seed)
-    history.may_lose_authors = mortality > 0 and systems.helpdesk.shape == "legacy"
     together = SideBySide(systems, tmp_path, LANES, random.Random(seed))
     watermarks: dict[tuple[str, str], str] = {}
     try:

@@ -87,8 +87,6 @@ class TwoWayHistory:
             carries it.
         odd: Markers of tickets whose status has no counterpart.
         relations_unsure: Markers of tickets that were opened in the helpdesk.
-        may_lose_authors: Whether runs are killed between two statements of which none is undone: who
-            wrote a note is lost then where TOGA 2 cannot tell.
         may_lose: Whether files lose their bytes in this history, or their names.
     """
 
@@ -130,7 +128,6 @@ class TwoWayHistory:
         self._may_be_silent, self._may_be_odd = self._chance(0.3), self._chance(0.2)
         self.may_lose = self._may_lose_bytes = self._chance(0.2)
         self._lost: list[tuple[Path, bytes, Account]] = []
-        self.may_lose_authors = False
 
     def unfold(self, least: int = 30, most: int = 90) -> None:
         """Let everything happen; the last faults are over when this returns."""

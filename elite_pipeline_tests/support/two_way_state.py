@@ -227,12 +227,7 @@ class TwoWayState:
         if account.born_here:
             if self._rows_author(account.author) != there.author:
                 self._say(marker, f"by {there.author} instead of person {account.author}")
-            is_lost = self._history.may_lose_authors and (*here.author, *there.author) == (
-                0,
-                None,
-                None,
-            )
-            if here.author != (account.author,) and not is_lost:
+            if here.author != (account.author,):
                 self._say(marker, f"is by {here.author} now instead of person {account.author}")
         else:
             name, email = there.author
